@@ -1,0 +1,106 @@
+//! Cuts the control stream into frames: 4 bytes of big-endian length, then one protobuf message.
+//!
+//! The length is checked against [`FRAME_MAX_BYTES`] before any memory is taken for the frame.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+use crate::control::Message;
+use crate::error::DecodeError;
+
+/// Largest control frame, in bytes without its length field. Protobuf can need 50 times its size in memory,
+/// so the cap also bounds what one frame costs.
+pub const FRAME_MAX_BYTES: usize = 16 * 1024;
+
+/// Largest piece of the control stream that is given to a connection at once, in bytes: at 128 kbit/s it holds a voice frame up
+/// by 29 ms at most.
+pub const CHUNK_MAX_BYTES: usize = 400;
+
+/// Bytes of the length field.
+const LENGTH_BYTES: usize = 4;
+
+/// One message as the bytes of the stream: length and protobuf.
+pub fn encode(message: &Message) -> Bytes {
+    let body = message.encode();
+    let mut frame = BytesMut::with_capacity(LENGTH_BYTES + body.len());
+    // Our own messages stay far below the cap: the largest, a list of agreements, is bounded by the configuration check.
+    frame.put_u32(u32::try_from(body.len()).unwrap_or(u32::MAX));
+    frame.extend_from_slice(&body);
+    frame.freeze()
+}
+
+/// Collects the bytes of a control stream and gives out whole messages.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    buffer: BytesMut,
+}
+
+impl Decoder {
+    /// Adds bytes as they came from the stream.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The next message; `None` when more bytes are needed. Messages of unknown type are skipped.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if the frame is too large or no message; the session must end, for the stream has lost its frame.
+    pub fn next_message(&mut self) -> Result<Option<Message>, DecodeError> {
+        while let Some(frame) = self.next_frame()? {
+            if let Some(message) = Message::decode(&frame)? {
+                return Ok(Some(message));
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_frame(&mut self) -> Result<Option<Bytes>, DecodeError> {
+        let Some(prefix) = self.buffer.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
+        let length = usize::try_from(u32::from_be_bytes(*prefix)).unwrap_or(usize::MAX);
+        if length > FRAME_MAX_BYTES {
+            return Err(DecodeError::Oversized { got: length, max: FRAME_MAX_BYTES });
+        }
+        if self.buffer.len() < LENGTH_BYTES + length {
+            return Ok(None);
+        }
+        self.buffer.advance(LENGTH_BYTES);
+        Ok(Some(self.buffer.split_to(length).freeze()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::Hello;
+
+    #[test]
+    fn frames_come_out_of_any_cut() {
+        let wire: Vec<u8> = [encode(&Message::Hello(Hello::ours())), encode(&Message::Refused(crate::Reason::Standby))].concat();
+        for cut in 0..=wire.len() {
+            let mut decoder = Decoder::default();
+            let mut seen = Vec::new();
+            for part in [&wire[..cut], &wire[cut..]] {
+                decoder.push(part);
+                while let Some(message) = decoder.next_message().unwrap() {
+                    seen.push(message);
+                }
+            }
+            assert_eq!(seen, [Message::Hello(Hello::ours()), Message::Refused(crate::Reason::Standby)], "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn an_oversized_frame_is_refused_by_its_length_alone() {
+        let mut decoder = Decoder::default();
+        decoder.push(&u32::MAX.to_be_bytes());
+        assert!(matches!(decoder.next_message(), Err(DecodeError::Oversized { .. })));
+    }
+
+    #[test]
+    fn an_unknown_message_is_skipped() {
+        let mut decoder = Decoder::default();
+        // Field 1000, length-delimited, empty: a message of some later version.
+        decoder.push(&[0, 0, 0, 3, 0xc2, 0x3e, 0x00]);
+        decoder.push(&encode(&Message::Refused(crate::Reason::Standby)));
+        assert_eq!(decoder.next_message().unwrap(), Some(Message::Refused(crate::Reason::Standby)));
+    }
+}
