@@ -1,0 +1,180 @@
+//! The gate before every ear: which frames of which spurt pass, each once.
+//!
+//! Every view has one, in the gateway (before the fan-out) and in the unit (before the jitter buffer). Whatever the
+//! arbitration believes, a gate lets one spurt pass at a time: spurt numbers only rise, and from the first frame of a newer
+//! spurt on, the older one is silent. The tail of the older one may pass until then (design 3, rule 6).
+
+use wire::{Seq, Spurt};
+
+/// How many frames behind the newest are told apart from duplicates.
+const WINDOW: u16 = 64;
+
+/// What a gate says about a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admit {
+    /// It passes.
+    Pass,
+    /// It passes, and begins a spurt that no message has announced yet.
+    Begins,
+    /// Seen before.
+    Duplicate,
+    /// Of a spurt that is over, or too far behind.
+    Stale,
+}
+
+/// One spurt in the gate.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    spurt: Spurt,
+    newest: Option<u16>,
+    /// Bit n: the frame n behind the newest was seen.
+    seen: u64,
+}
+
+impl Slot {
+    fn new(spurt: Spurt) -> Self {
+        Self { spurt, newest: None, seen: 0 }
+    }
+
+    fn admit(&mut self, seq: Seq) -> Admit {
+        let Some(newest) = self.newest else {
+            (self.newest, self.seen) = (Some(seq.0), 1);
+            return Admit::Pass;
+        };
+        if seq.0 > newest {
+            let step = u32::from(seq.0 - newest);
+            self.seen = self.seen.checked_shl(step).unwrap_or(0) | 1;
+            self.newest = Some(seq.0);
+            return Admit::Pass;
+        }
+        let behind = newest - seq.0;
+        if behind >= WINDOW {
+            return Admit::Stale;
+        }
+        let bit = 1u64 << behind;
+        if self.seen & bit != 0 {
+            return Admit::Duplicate;
+        }
+        self.seen |= bit;
+        Admit::Pass
+    }
+}
+
+/// The gate of one view.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    current: Slot,
+    /// The spurt before, while its tail may pass.
+    before: Option<Slot>,
+    /// Whether frames of the current spurt may pass.
+    open: bool,
+}
+
+impl Gate {
+    /// A closed gate; only spurts after the base line will ever pass.
+    pub fn new(baseline: Spurt) -> Self {
+        Self { current: Slot::new(baseline), before: None, open: false }
+    }
+
+    /// The newest spurt, whether it may pass or not.
+    pub fn newest(&self) -> Spurt {
+        self.current.spurt
+    }
+
+    /// Opens for a spurt that the source of truth announced. Older ones than the newest are ignored.
+    pub fn open(&mut self, spurt: Spurt) {
+        if spurt == self.current.spurt {
+            self.open = true;
+        } else if spurt.is_after(self.current.spurt) {
+            self.before = self.open.then_some(self.current);
+            self.current = Slot::new(spurt);
+            self.open = true;
+        }
+    }
+
+    /// Closes the spurt, now: no further frame of it passes (lost, cut, revoked without grace).
+    pub fn cut(&mut self, spurt: Spurt) {
+        if self.current.spurt == spurt {
+            self.open = false;
+        }
+        self.before.take_if(|slot| slot.spurt == spurt);
+    }
+
+    /// Closes everything that is open, now.
+    pub fn cut_all(&mut self) {
+        self.open = false;
+        self.before = None;
+    }
+
+    /// Judges a frame of the view's own arbiter or of an announced spurt; an unannounced newer spurt does not pass.
+    pub fn admit(&mut self, spurt: Spurt, seq: Seq) -> Admit {
+        if spurt == self.current.spurt && self.open {
+            let verdict = self.current.admit(seq);
+            if verdict == Admit::Pass {
+                self.before = None;
+            }
+            return verdict;
+        }
+        match &mut self.before {
+            Some(before) if before.spurt == spurt => before.admit(seq),
+            _ => Admit::Stale,
+        }
+    }
+
+    /// Judges a frame from the view's source of truth: a higher number stands in for a message that is late or lost.
+    pub fn admit_from_source(&mut self, spurt: Spurt, seq: Seq) -> Admit {
+        let begins = spurt.is_after(self.current.spurt);
+        if begins {
+            self.open(spurt);
+        }
+        let verdict = self.admit(spurt, seq);
+        if begins && verdict == Admit::Pass { Admit::Begins } else { verdict }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spurt(counter: u32) -> Spurt {
+        Spurt::from_bits(0x0100_0000 | counter)
+    }
+
+    #[test]
+    fn each_frame_passes_once_in_any_order() {
+        let mut gate = Gate::new(spurt(0));
+        gate.open(spurt(1));
+        let verdicts: Vec<Admit> = [0u16, 2, 1, 2, 1, 0, 70, 6].into_iter().map(|s| gate.admit(spurt(1), Seq(s))).collect();
+        use Admit::{Duplicate, Pass, Stale};
+        assert_eq!(verdicts, [Pass, Pass, Pass, Duplicate, Duplicate, Duplicate, Pass, Stale]);
+    }
+
+    #[test]
+    fn the_tail_passes_until_the_next_spurt_is_heard() {
+        let mut gate = Gate::new(spurt(0));
+        gate.open(spurt(1));
+        assert_eq!(gate.admit(spurt(1), Seq(0)), Admit::Pass);
+        gate.open(spurt(2));
+        assert_eq!(gate.admit(spurt(1), Seq(1)), Admit::Pass);
+        assert_eq!(gate.admit(spurt(2), Seq(0)), Admit::Pass);
+        assert_eq!(gate.admit(spurt(1), Seq(2)), Admit::Stale);
+    }
+
+    #[test]
+    fn only_the_source_of_truth_may_open_by_voice() {
+        let mut gate = Gate::new(spurt(5));
+        assert_eq!(gate.admit(spurt(6), Seq(0)), Admit::Stale);
+        assert_eq!(gate.admit_from_source(spurt(6), Seq(0)), Admit::Begins);
+        assert_eq!(gate.admit_from_source(spurt(6), Seq(1)), Admit::Pass);
+        assert_eq!(gate.admit_from_source(spurt(5), Seq(9)), Admit::Stale);
+    }
+
+    #[test]
+    fn a_cut_spurt_stays_silent() {
+        let mut gate = Gate::new(spurt(0));
+        gate.open(spurt(1));
+        gate.cut(spurt(1));
+        assert_eq!(gate.admit_from_source(spurt(1), Seq(3)), Admit::Stale);
+        assert_eq!(gate.admit_from_source(spurt(2), Seq(0)), Admit::Begins);
+    }
+}

@@ -1,0 +1,452 @@
+//! The partner's side of a bridged talkgroup: the home arbitrates, this side forwards and relays.
+//!
+//! Kept here: who the home says talks, and which requests of own members are with the home, so that at a cut the own
+//! arbiter can go on with exactly those.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use wire::control::{Floor, FloorBody, Granted, Idle, Message, Release, Request, Revoke, Taken, Talker};
+use wire::{DenyCause, Epoch, Identity, RequestId, RevokeCause, SessionId, Spurt, Tier};
+
+use super::bridges::Far;
+use super::output::Outbox;
+use crate::floor::{Claim, Party};
+use crate::gate::Gate;
+use crate::{Deadline, earliest};
+
+/// How long an emergency request may stay without an answer of the home before the own side grants it.
+const EMERGENCY_ANSWER: Duration = Duration::from_millis(300);
+
+/// Who talks, as the home says.
+#[derive(Clone, Debug)]
+pub(crate) enum Talking {
+    /// One of our own members, under this grant; not `granted` while the home has yet to decide over a talker of the time alone.
+    Local { claim: Claim, spurt: Spurt, since: Instant, relinquished: bool, granted: bool },
+    /// Somebody heard from the home; unnamed while only its frames have arrived.
+    Remote { taken: Option<Taken>, spurt: Spurt, since: Instant },
+}
+
+impl Talking {
+    pub(crate) fn spurt(&self) -> Spurt {
+        match self {
+            Self::Local { spurt, .. } | Self::Remote { spurt, .. } => *spurt,
+        }
+    }
+}
+
+/// A request that is with the home.
+#[derive(Clone, Debug)]
+struct Forwarded {
+    claim: Claim,
+    /// An emergency not answered by then is granted by the own side.
+    own_side_at: Option<Instant>,
+}
+
+/// The partner's side of one bridged talkgroup.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    pub(crate) home: Far,
+    /// The home's epoch of this session; what this side numbers later lies above it, heard of or not.
+    pub(crate) epoch: Epoch,
+    talking: Option<Talking>,
+    forwarded: BTreeMap<Party, Forwarded>,
+    /// Talkers cut off by the talk limit; the home waits to hear that their key went up.
+    key_held: BTreeSet<Party>,
+    /// Who talks at the home while our own talker's request is undecided: *taken* does not cancel a request.
+    held_back: Option<Taken>,
+    /// A spurt that is over and of which the home has yet to say what follows.
+    untold: Option<Spurt>,
+}
+
+/// What a message of the home means for the members.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Relay {
+    /// To the party concerned.
+    To(SessionId, FloorBody),
+    /// To every member but this session.
+    Others(Option<SessionId>, FloorBody),
+    /// One of our members' spurts is over.
+    LocalEnded { claim: Claim, spurt: Spurt, since: Instant, cause: Option<RevokeCause> },
+    /// Somebody else's spurt is over.
+    RemoteEnded { taken: Taken, since: Instant, cause: Option<RevokeCause> },
+}
+
+impl Follower {
+    pub(crate) fn new(home: Far, epoch: Epoch) -> Self {
+        Self { home, epoch, talking: None, forwarded: BTreeMap::new(), key_held: BTreeSet::new(), held_back: None, untold: None }
+    }
+
+    pub(crate) fn talking(&self) -> Option<&Talking> {
+        self.talking.as_ref()
+    }
+
+    /// Goes on with a talker of the time alone; the home has it from *sync* or gets a request now.
+    pub(crate) fn adopt(&mut self, claim: Claim, spurt: Spurt, since: Instant, announced: bool, out: &mut Outbox) {
+        if !announced {
+            self.send_request(&claim, true, out);
+        }
+        self.forwarded.insert(claim.party.clone(), Forwarded { claim: claim.clone(), own_side_at: None });
+        self.talking = Some(Talking::Local { claim, spurt, since, relinquished: false, granted: false });
+    }
+
+    /// Whether a talker of the time alone waits for the home's decision; until then its own view hears it and nobody else.
+    pub(crate) fn is_settling(&self) -> bool {
+        matches!(self.talking, Some(Talking::Local { granted: false, .. }))
+    }
+
+    /// Takes a member's request to the home.
+    pub(crate) fn forward(&mut self, claim: Claim, now: Instant, out: &mut Outbox) {
+        self.send_request(&claim, false, out);
+        let waits_since = self.forwarded.get(&claim.party).filter(|f| f.claim.request == claim.request).and_then(|f| f.own_side_at);
+        let own_side_at = (claim.priority.tier == Tier::Emergency).then(|| waits_since.unwrap_or(now + EMERGENCY_ANSWER));
+        self.forwarded.insert(claim.party.clone(), Forwarded { claim, own_side_at });
+    }
+
+    /// Takes a member's release to the home.
+    pub(crate) fn release(&mut self, party: &Party, release: &Release, gate: &mut Gate, now: Instant, out: &mut Outbox) -> Vec<Relay> {
+        let talks =
+            matches!(&self.talking, Some(Talking::Local { claim, .. }) if claim.party == *party && claim.request == release.request);
+        if !self.forget(party, release.request) && !talks && !release.key_down && !self.key_held.remove(party) {
+            // The home knows nothing of it (any more): answered here, so that repeats do not cross the border.
+            return vec![Relay::To(party.session, FloorBody::Ack { request: release.request })];
+        }
+        self.send(Some(party.identity.clone()), FloorBody::Release(release.clone()), out);
+        let Some(Talking::Local { claim, spurt, relinquished, granted, .. }) = &mut self.talking else { return Vec::new() };
+        if claim.party != *party || claim.request != release.request {
+            return Vec::new();
+        }
+        *relinquished = true;
+        if *granted {
+            return Vec::new();
+        }
+        // The home never granted it, so it will not say that it is over.
+        let idle = Idle { spurt: *spurt, last_seq: release.last_seq, cause: None, followed: false };
+        let mut relays: Vec<Relay> = self.end_talking(None).into_iter().collect();
+        relays.push(Relay::Others(None, FloorBody::Idle(idle)));
+        relays.extend(self.resume(gate, now));
+        relays
+    }
+
+    /// A member left, or its rights did: whatever it asked or held is given back.
+    pub(crate) fn leave(&mut self, party: &Party, cause: RevokeCause, gate: &mut Gate, now: Instant, out: &mut Outbox) -> Vec<Relay> {
+        let mut relays = Vec::new();
+        let held = match &self.talking {
+            Some(Talking::Local { claim, spurt, .. }) if claim.party == *party => {
+                let revoke = Revoke { request: claim.request, spurt: *spurt, cause, grace_ms: 0 };
+                relays.push(Relay::To(party.session, FloorBody::Revoke(revoke)));
+                Some(claim.request)
+            }
+            Some(Talking::Local { .. } | Talking::Remote { .. }) | None => None,
+        };
+        if held.is_some() {
+            gate.cut_all();
+            self.untold = self.talking.as_ref().map(Talking::spurt);
+            relays.extend(self.end_talking(Some(cause)));
+            relays.extend(self.resume(gate, now));
+        }
+        let asked = self.forwarded.remove(party).map(|f| f.claim.request);
+        if let (None, Some(request)) = (held, asked) {
+            relays.push(Relay::To(party.session, FloorBody::Deny { request, cause: DenyCause::ReceiveOnly }));
+        }
+        // Whoever is gone has let go of the key as well; the arbiter waits for that after a talk limit.
+        let key = self.key_held.remove(party).then_some(RequestId(0));
+        if let Some(request) = held.or(asked).or(key) {
+            let release = Release { request, last_seq: None, key_down: false };
+            self.send(Some(party.identity.clone()), FloorBody::Release(release), out);
+        }
+        relays
+    }
+
+    /// Whether a frame of this member may be heard now.
+    pub(crate) fn may_talk(&self, session: SessionId, frame: Spurt) -> bool {
+        matches!(&self.talking, Some(Talking::Local { claim, spurt, .. }) if claim.party.session == session && *spurt == frame)
+    }
+
+    /// A frame of the home began a spurt before its *taken* came.
+    pub(crate) fn begun_by_voice(&mut self, spurt: Spurt, now: Instant) -> Vec<Relay> {
+        let ended = self.displace();
+        self.talking = Some(Talking::Remote { taken: None, spurt, since: now });
+        ended
+    }
+
+    /// A floor message of the home; `member` finds the session of a party.
+    pub(crate) fn handle(
+        &mut self,
+        floor: &Floor,
+        gate: &mut Gate,
+        member: impl Fn(&Identity) -> Option<SessionId>,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Vec<Relay> {
+        let party = || {
+            let identity = floor.party.clone()?;
+            member(&identity).map(|session| Party { session, identity })
+        };
+        match &floor.body {
+            FloorBody::Granted(granted) => match party() {
+                Some(party) => self.granted(party, granted, gate, now, out),
+                None => {
+                    if let Some(party) = floor.party.clone() {
+                        self.give_back(party, granted.request, out);
+                    }
+                    Vec::new()
+                }
+            },
+            FloorBody::Deny { request, cause } => party().map_or_else(Vec::new, |party| self.denied(&party, *request, *cause, gate, now)),
+            FloorBody::Queued { request, .. } => {
+                let Some(party) = party() else { return Vec::new() };
+                if let Some(forwarded) = self.forwarded.get_mut(&party).filter(|f| f.claim.request == *request) {
+                    forwarded.own_side_at = None;
+                }
+                vec![Relay::To(party.session, floor.body.clone())]
+            }
+            FloorBody::Ack { .. } => party().map_or_else(Vec::new, |party| vec![Relay::To(party.session, floor.body.clone())]),
+            FloorBody::Revoke(revoke) => party().map_or_else(Vec::new, |party| self.revoked(&party, revoke, gate)),
+            FloorBody::Taken(taken) => self.taken(taken, gate, now),
+            FloorBody::Idle(idle) => self.idle(idle, gate),
+            // Requests and releases go to the home, never from it.
+            FloorBody::Request(_) | FloorBody::Release(_) => Vec::new(),
+        }
+    }
+
+    fn granted(&mut self, party: Party, granted: &Granted, gate: &mut Gate, now: Instant, out: &mut Outbox) -> Vec<Relay> {
+        let talks_already = match &self.talking {
+            Some(Talking::Local { claim, since, relinquished: false, .. }) if claim.party == party && claim.request == granted.request => {
+                Some((claim.clone(), *since))
+            }
+            Some(Talking::Local { .. } | Talking::Remote { .. }) | None => None,
+        };
+        let asked = self.forwarded.get(&party).filter(|f| f.claim.request == granted.request).map(|f| (f.claim.clone(), now));
+        if asked.is_some() {
+            self.forwarded.remove(&party);
+        }
+        let Some((mut claim, since)) = talks_already.clone().or(asked) else {
+            self.give_back(party.identity, granted.request, out);
+            return Vec::new();
+        };
+        let mut relays = Vec::new();
+        if talks_already.is_none() {
+            relays.extend(self.displace());
+        }
+        self.held_back = None;
+        gate.open(granted.spurt);
+        self.untold = None;
+        claim.priority.tier = granted.tier;
+        let taken = Taken {
+            spurt: granted.spurt,
+            talker: claim.talker.clone(),
+            tier: granted.tier,
+            via: None,
+            elapsed_ms: crate::millis(now.saturating_duration_since(since)),
+        };
+        let session = claim.party.session;
+        self.talking = Some(Talking::Local { claim, spurt: granted.spurt, since, relinquished: false, granted: true });
+        relays.push(Relay::To(session, FloorBody::Granted(granted.clone())));
+        relays.push(Relay::Others(Some(session), FloorBody::Taken(taken)));
+        relays
+    }
+
+    /// A request is no longer with the home; a newer one of the same party stays. Tells whether it was.
+    fn forget(&mut self, party: &Party, request: RequestId) -> bool {
+        let known = self.forwarded.get(party).is_some_and(|f| f.claim.request == request);
+        if known {
+            self.forwarded.remove(party);
+        }
+        known
+    }
+
+    /// Whether this is the home's refusal of an own member's emergency, other than that of a talker both sides had to settle.
+    pub(crate) fn refuses_emergency(&self, floor: &Floor) -> bool {
+        let FloorBody::Deny { request, .. } = &floor.body else { return false };
+        let settles = |claim: &Claim| matches!(&self.talking, Some(Talking::Local { claim: c, granted: false, .. }) if c.party == claim.party && c.request == claim.request);
+        self.forwarded.values().any(|f| {
+            floor.party.as_ref() == Some(&f.claim.party.identity)
+                && f.claim.request == *request
+                && f.claim.priority.tier == Tier::Emergency
+                && !settles(&f.claim)
+        })
+    }
+
+    /// A grant that nobody wants any more is answered by a release.
+    pub(crate) fn give_back(&self, party: Identity, request: RequestId, out: &mut Outbox) {
+        let release = Release { request, last_seq: None, key_down: false };
+        self.send(Some(party), FloorBody::Release(release), out);
+    }
+
+    fn denied(&mut self, party: &Party, request: RequestId, cause: DenyCause, gate: &mut Gate, now: Instant) -> Vec<Relay> {
+        self.forget(party, request);
+        if let Some(Talking::Local { claim, spurt, granted: false, .. }) = &self.talking
+            && claim.party == *party
+            && claim.request == request
+        {
+            // It talked while the sides were apart, and the home settled on somebody else or does not admit it.
+            let cause = if cause == DenyCause::Displaced { RevokeCause::Displaced } else { RevokeCause::NotAllowed };
+            let revoke = Revoke { request, spurt: *spurt, cause, grace_ms: 0 };
+            gate.cut_all();
+            let mut relays = vec![Relay::To(party.session, FloorBody::Revoke(revoke))];
+            let idle = Idle { spurt: *spurt, last_seq: None, cause: Some(RevokeCause::Disconnected), followed: false };
+            relays.extend(self.end_talking(Some(cause)));
+            relays.push(Relay::Others(None, FloorBody::Idle(idle)));
+            relays.extend(self.resume(gate, now));
+            return relays;
+        }
+        vec![Relay::To(party.session, FloorBody::Deny { request, cause })]
+    }
+
+    fn revoked(&mut self, party: &Party, revoke: &Revoke, gate: &mut Gate) -> Vec<Relay> {
+        let mut relays = vec![Relay::To(party.session, FloorBody::Revoke(revoke.clone()))];
+        if revoke.cause == RevokeCause::TalkLimit {
+            self.key_held.insert(party.clone());
+        }
+        if revoke.grace_ms == 0 && matches!(&self.talking, Some(Talking::Local { spurt, .. }) if *spurt == revoke.spurt) {
+            gate.cut(revoke.spurt);
+            self.forget(party, revoke.request);
+            self.untold = Some(revoke.spurt);
+            relays.extend(self.end_talking(Some(revoke.cause)));
+        }
+        relays
+    }
+
+    /// Takes up what the home said while an own talker's request was undecided.
+    fn resume(&mut self, gate: &mut Gate, now: Instant) -> Vec<Relay> {
+        self.held_back.take().map_or_else(Vec::new, |taken| self.taken(&taken, gate, now))
+    }
+
+    /// Whoever talks gives way; a member of ours that does not know it yet is told.
+    fn displace(&mut self) -> Vec<Relay> {
+        let mut relays = Vec::new();
+        if let Some(Talking::Local { claim, spurt, relinquished: false, .. }) = &self.talking {
+            let revoke = Revoke { request: claim.request, spurt: *spurt, cause: RevokeCause::Displaced, grace_ms: 0 };
+            relays.push(Relay::To(claim.party.session, FloorBody::Revoke(revoke)));
+        }
+        relays.extend(self.end_talking(Some(RevokeCause::Displaced)));
+        relays
+    }
+
+    fn taken(&mut self, taken: &Taken, gate: &mut Gate, now: Instant) -> Vec<Relay> {
+        if self.is_settling() {
+            self.held_back = Some(taken.clone());
+            return Vec::new();
+        }
+        let since = now.checked_sub(Duration::from_millis(taken.elapsed_ms.into())).unwrap_or(now);
+        let known = self.talking.as_ref().map(Talking::spurt);
+        if known.is_some_and(|spurt| spurt.is_after(taken.spurt)) || gate.newest().is_after(taken.spurt) {
+            return Vec::new();
+        }
+        let mut relays = Vec::new();
+        if known != Some(taken.spurt) {
+            relays.extend(self.displace());
+        }
+        gate.open(taken.spurt);
+        let via = (taken.talker.identity.authority != self.home.authority).then(|| self.home.authority.clone());
+        let taken = Taken { via, ..taken.clone() };
+        self.untold = None;
+        self.talking = Some(Talking::Remote { spurt: taken.spurt, since, taken: Some(taken.clone()) });
+        relays.push(Relay::Others(None, FloorBody::Taken(taken)));
+        relays
+    }
+
+    fn idle(&mut self, idle: &Idle, gate: &mut Gate) -> Vec<Relay> {
+        if self.is_settling() {
+            self.held_back.take_if(|taken| taken.spurt == idle.spurt);
+            return Vec::new();
+        }
+        if self.talking.as_ref().is_some_and(|t| t.spurt().is_after(idle.spurt)) {
+            return Vec::new();
+        }
+        if idle.is_lost() {
+            gate.cut(idle.spurt);
+        }
+        self.untold = None;
+        let mut relays: Vec<Relay> = self.end_talking(idle.cause).into_iter().collect();
+        if !idle.followed {
+            relays.push(Relay::Others(None, FloorBody::Idle(idle.clone())));
+        }
+        relays
+    }
+
+    /// Ends whatever talks. A local talker that released ended by itself, whatever the cause given.
+    fn end_talking(&mut self, cause: Option<RevokeCause>) -> Option<Relay> {
+        match self.talking.take()? {
+            Talking::Local { claim, spurt, since, relinquished, .. } => {
+                self.forget(&claim.party, claim.request);
+                Some(Relay::LocalEnded { claim, spurt, since, cause: if relinquished { None } else { cause } })
+            }
+            Talking::Remote { taken, since, .. } => taken.map(|taken| Relay::RemoteEnded { taken, since, cause }),
+        }
+    }
+
+    /// The view leaves its home: whatever was asked of it is taken back, so that nobody is granted there who is not heard there.
+    pub(crate) fn give_back_all(&self, out: &mut Outbox) {
+        let held = self.talking.iter().filter_map(|talking| match talking {
+            Talking::Local { claim, relinquished: false, .. } => Some(claim),
+            Talking::Local { .. } | Talking::Remote { .. } => None,
+        });
+        for claim in held.chain(self.forwarded.values().map(|f| &f.claim)) {
+            let release = Release { request: claim.request, last_seq: None, key_down: false };
+            self.send(Some(claim.party.identity.clone()), FloorBody::Release(release), out);
+        }
+    }
+
+    /// A spurt that is over without a word to the members what follows.
+    pub(crate) fn untold(&self) -> Option<Spurt> {
+        self.untold
+    }
+
+    /// Everything that own members hold or ask for.
+    pub(crate) fn claims(&self) -> impl Iterator<Item = &Claim> {
+        let talks = self.talking.iter().filter_map(|talking| match talking {
+            Talking::Local { claim, .. } => Some(claim),
+            Talking::Remote { .. } => None,
+        });
+        talks.chain(self.forwarded.values().map(|f| &f.claim))
+    }
+
+    /// The tier in which a member talks.
+    pub(crate) fn tier_of(&self, session: SessionId) -> Option<Tier> {
+        match &self.talking {
+            Some(Talking::Local { claim, .. }) if claim.party.session == session => Some(claim.priority.tier),
+            Some(Talking::Local { .. } | Talking::Remote { .. }) | None => None,
+        }
+    }
+
+    /// Takes everything apart at a cut: the local talker, then the requests in the order of their priority.
+    pub(crate) fn dissolve(mut self) -> (Option<Talking>, Vec<Claim>) {
+        let talking = self.talking.take();
+        if let Some(Talking::Local { claim, .. }) = &talking {
+            self.forwarded.remove(&claim.party);
+        }
+        let mut waiting: Vec<Claim> = self.forwarded.into_values().map(|f| f.claim).collect();
+        waiting.sort_by_key(|claim| std::cmp::Reverse(claim.priority));
+        (talking, waiting)
+    }
+
+    /// An own member's emergency that the home has not answered in time.
+    pub(crate) fn emergency_overdue(&self, now: Instant) -> bool {
+        self.forwarded.values().any(|f| f.own_side_at.is_some_and(|at| at <= now))
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Deadline {
+        earliest(self.forwarded.values().map(|f| f.own_side_at.map(|at| (at, "emergency answer"))))
+    }
+
+    /// Who waits at the home, for status.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = &Talker> {
+        self.forwarded.values().map(|f| &f.claim.talker)
+    }
+
+    fn send_request(&self, claim: &Claim, continuing: bool, out: &mut Outbox) {
+        let request = Request {
+            request: claim.request,
+            priority: super::rights::fit_to_ceiling(claim.priority, &self.home.their_inbound),
+            talker: Some(claim.talker.clone()),
+            continuing,
+        };
+        self.send(Some(claim.party.identity.clone()), FloorBody::Request(request), out);
+    }
+
+    fn send(&self, party: Option<Identity>, body: FloorBody, out: &mut Outbox) {
+        out.control(self.home.session, Message::Floor(Floor { talkgroup: self.home.home.clone(), party, body }));
+    }
+}

@@ -1,0 +1,483 @@
+//! The gateway's brain: sessions, talkgroup views, bridges. One task owns it and drives it.
+//!
+//! Inputs: a session connected, a message or datagram of it, it closed, time passed, a new plan. Outputs: messages and
+//! frames for sessions ([`Output`]), events for records and log ([`Event`]). The hub decides; links only order and send.
+//!
+//! | file | what |
+//! |---|---|
+//! | `mod.rs` | sessions and dispatch |
+//! | `peers.rs` | sessions with gateways: agreements, sync, heartbeat |
+//! | `view/` | one talkgroup: members, arbiter or home, gate, fan-out |
+//! | `follower.rs` | the partner's side of a bridged talkgroup |
+//! | `bridges.rs` | whether both sides agree |
+//! | `rights.rs` | who may claim what |
+//! | `limits.rs` | how much one identity may ask |
+//! | `status.rs` | a snapshot for people |
+
+pub mod bridges;
+mod follower;
+mod limits;
+pub mod output;
+mod peers;
+mod rights;
+pub mod status;
+#[cfg(test)]
+mod tests;
+mod view;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use wire::control::{Floor, FloorBody, Hello, Message, Talker, Welcome};
+use wire::datagram::{Datagram, Heartbeat, Voice};
+use wire::{Authority, DenyCause, Epoch, Handle, Identity, Kind, Reason, RequestId, RevokeCause, SessionId, TalkgroupId};
+
+use crate::earliest;
+use crate::floor::Party;
+use crate::plan::Plan;
+use bridges::Running;
+use limits::Limits;
+use output::Outbox;
+pub use output::{Call, Event, Fanout, Output};
+use peers::Peer;
+use view::View;
+
+/// How long a session may take to say hello.
+const HELLO_TIME: Duration = Duration::from_secs(5);
+/// Most talkgroups one unit may join.
+const JOINS_MAX: usize = 64;
+
+/// Who connected, as its certificate says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// Certified identity.
+    pub identity: Identity,
+    /// Name for people, from the certificate.
+    pub alias: String,
+    /// Agency for people, from the certificate.
+    pub agency: String,
+}
+
+impl Caller {
+    fn talker(&self) -> Talker {
+        Talker { identity: self.identity.clone(), alias: self.alias.clone(), agency: self.agency.clone() }
+    }
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// It dialled us and must say hello by then.
+    AwaitHello(Instant),
+    /// We dialled it and wait for its welcome until then.
+    AwaitWelcome(Instant),
+    /// It exists.
+    Up,
+}
+
+#[derive(Debug)]
+struct Session {
+    caller: Caller,
+    stage: Stage,
+    since: Instant,
+    /// The newest request that a unit released; late copies of it as datagrams ask for nothing any more.
+    released: Option<RequestId>,
+    limits: Limits,
+}
+
+/// The gateway's brain.
+#[derive(Debug)]
+pub struct Hub {
+    plan: Plan,
+    epoch: Epoch,
+    sessions: BTreeMap<SessionId, Session>,
+    /// Newest session of each identity.
+    by_identity: BTreeMap<Identity, SessionId>,
+    views: BTreeMap<TalkgroupId, View>,
+    handles: BTreeMap<Handle, TalkgroupId>,
+    peers: BTreeMap<SessionId, Peer>,
+    bridges: Vec<Running>,
+    links: BTreeMap<Identity, peers::Link>,
+    unix_s: i64,
+    started: Instant,
+    out: Outbox,
+}
+
+impl Hub {
+    /// A gateway without sessions. `epoch` must lie above every epoch used before (persisted by the driver).
+    pub fn new(plan: Plan, epoch: Epoch, unix_s: i64, now: Instant) -> Self {
+        let mut hub = Self {
+            plan: Plan { talkgroups: Vec::new(), peers: Vec::new(), bridges: Vec::new(), ..plan.clone() },
+            epoch,
+            sessions: BTreeMap::new(),
+            by_identity: BTreeMap::new(),
+            views: BTreeMap::new(),
+            handles: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            bridges: Vec::new(),
+            links: BTreeMap::new(),
+            unix_s,
+            started: now,
+            out: Outbox::default(),
+        };
+        hub.handle_plan(plan, now);
+        hub
+    }
+
+    /// Takes the next output.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.out.outputs.pop_front()
+    }
+
+    /// Whether output waits.
+    pub fn has_output(&self) -> bool {
+        !self.out.outputs.is_empty()
+    }
+
+    /// Takes the next event.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.out.events.pop_front()
+    }
+
+    fn authority(&self) -> &Authority {
+        &self.plan.gateway.authority
+    }
+
+    // === Plan ===
+
+    /// Puts a new plan in force: rights that ended end what they allowed, bridges are judged anew.
+    pub fn handle_plan(&mut self, plan: Plan, now: Instant) {
+        let gone: Vec<TalkgroupId> = self.views.keys().filter(|id| !plan.talkgroups.iter().any(|tg| tg.id == **id)).cloned().collect();
+        for id in gone {
+            if let Some(mut view) = self.views.remove(&id) {
+                let members: Vec<SessionId> = view.members.keys().copied().collect();
+                for session in members {
+                    view.leave(session, RevokeCause::NotAllowed, now, &mut self.out);
+                    self.out.control(session, Message::AffiliateRefused(id.clone(), Reason::UnknownTalkgroup));
+                }
+                self.handles.remove(&view.handle);
+            }
+        }
+        for talkgroup in &plan.talkgroups {
+            match self.views.get_mut(&talkgroup.id) {
+                Some(view) => view.set_plan(talkgroup.clone(), now, &mut self.out),
+                None => {
+                    let Some(handle) = (1..=u16::MAX).map(Handle).find(|h| !self.handles.contains_key(h)) else { continue };
+                    self.handles.insert(handle, talkgroup.id.clone());
+                    self.views.insert(talkgroup.id.clone(), View::new(talkgroup.clone(), handle, self.epoch));
+                }
+            }
+        }
+        self.plan = plan;
+        self.renew_peers(now);
+    }
+
+    // === Sessions ===
+
+    /// A connection with a certified identity exists; `dialled` tells whether this gateway opened it.
+    pub fn handle_connected(&mut self, session: SessionId, caller: Caller, dialled: bool, now: Instant) {
+        let stage = if dialled { Stage::AwaitWelcome(now + HELLO_TIME) } else { Stage::AwaitHello(now + HELLO_TIME) };
+        if dialled {
+            self.out.control(session, Message::Hello(Hello::ours()));
+        }
+        self.sessions.insert(session, Session { caller, stage, since: now, released: None, limits: Limits::default() });
+    }
+
+    /// A control message arrived.
+    pub fn handle_message(&mut self, session: SessionId, message: Message, now: Instant) {
+        let Some(entry) = self.sessions.get(&session) else { return };
+        match (&entry.stage, message) {
+            (Stage::AwaitHello(_), Message::Hello(hello)) => self.handle_hello(session, &hello, now),
+            (Stage::AwaitWelcome(_), Message::Welcome(welcome)) => self.handle_welcome(session, &welcome, now),
+            (Stage::AwaitWelcome(_), Message::Refused(reason)) => self.end(session, reason, now),
+            (Stage::Up, message) if self.peers.contains_key(&session) => self.handle_peer_message(session, message, now),
+            (Stage::Up, message) => self.handle_unit_message(session, message, now),
+            (Stage::AwaitHello(_) | Stage::AwaitWelcome(_), _) => self.misbehaved(session, "message before hello", now),
+        }
+    }
+
+    fn handle_hello(&mut self, session: SessionId, hello: &Hello, now: Instant) {
+        let Some(entry) = self.sessions.get(&session) else { return };
+        let caller = entry.caller.clone();
+        if let Err(reason) = self.judge_caller(&caller, hello, now) {
+            self.out.control(session, Message::Refused(reason));
+            self.end(session, reason, now);
+            return;
+        }
+        let welcome = Welcome { version: wire::VERSION, capabilities: Vec::new(), gateway: self.plan.gateway.clone() };
+        self.out.control(session, Message::Welcome(welcome));
+        self.up(session, caller, now);
+    }
+
+    fn judge_caller(&self, caller: &Caller, hello: &Hello, now: Instant) -> Result<(), Reason> {
+        if hello.agree().is_none() {
+            return Err(Reason::VersionMismatch);
+        }
+        if self.plan.standby {
+            return Err(Reason::Standby);
+        }
+        if caller.identity.kind == Kind::Gateway { self.judge_peer(&caller.identity, now) } else { Ok(()) }
+    }
+
+    fn handle_welcome(&mut self, session: SessionId, welcome: &Welcome, now: Instant) {
+        let Some(entry) = self.sessions.get(&session) else { return };
+        let caller = entry.caller.clone();
+        if welcome.gateway != caller.identity {
+            self.end(session, Reason::WrongGateway, now);
+            return;
+        }
+        self.up(session, caller, now);
+    }
+
+    fn up(&mut self, session: SessionId, caller: Caller, now: Instant) {
+        // The same identity twice: the newest session wins.
+        let mut limits = None;
+        if let Some(older) = self.by_identity.insert(caller.identity.clone(), session) {
+            limits = self.sessions.get(&older).map(|entry| entry.limits.clone());
+            self.end(older, Reason::Superseded, now);
+            self.by_identity.insert(caller.identity.clone(), session);
+        }
+        if let Some(entry) = self.sessions.get_mut(&session) {
+            entry.stage = Stage::Up;
+            entry.limits = limits.unwrap_or_default();
+        }
+        self.out.event(Event::SessionUp(session, caller.identity.clone()));
+        if caller.identity.kind == Kind::Gateway {
+            self.peer_up(session, caller.identity, now);
+        }
+    }
+
+    /// Ends a session from this side: what it held is freed at once, the connection closes after what was sent before.
+    pub fn end(&mut self, session: SessionId, reason: Reason, now: Instant) {
+        if self.sessions.contains_key(&session) {
+            self.out.close(session, reason);
+        }
+        self.handle_closed(session, reason, now);
+    }
+
+    /// The connection is gone.
+    pub fn handle_closed(&mut self, session: SessionId, reason: Reason, now: Instant) {
+        let Some(entry) = self.sessions.remove(&session) else { return };
+        if self.by_identity.get(&entry.caller.identity) == Some(&session) {
+            self.by_identity.remove(&entry.caller.identity);
+        }
+        let cause = if reason == Reason::Superseded { RevokeCause::Superseded } else { RevokeCause::Disconnected };
+        for view in self.views.values_mut() {
+            view.leave(session, cause, now, &mut self.out);
+        }
+        if self.peers.contains_key(&session) {
+            self.peer_down(session, reason, now);
+        }
+        self.out.event(Event::SessionDown(session, entry.caller.identity, reason));
+    }
+
+    fn misbehaved(&mut self, session: SessionId, what: &'static str, now: Instant) {
+        self.out.event(Event::Misbehaved(session, what));
+        self.end(session, Reason::ProtocolViolation, now);
+    }
+
+    fn caller(&self, session: SessionId) -> Option<&Caller> {
+        self.sessions.get(&session).map(|entry| &entry.caller)
+    }
+
+    // === Units ===
+
+    fn handle_unit_message(&mut self, session: SessionId, message: Message, now: Instant) {
+        if self.sessions.get_mut(&session).is_some_and(|entry| !entry.limits.message(now)) {
+            self.misbehaved(session, "too many messages", now);
+            return;
+        }
+        match message {
+            Message::Affiliate(talkgroup) => self.affiliate(session, talkgroup, now),
+            Message::Deaffiliate(talkgroup) => {
+                if let Some(view) = self.views.get_mut(&talkgroup) {
+                    view.leave(session, RevokeCause::Disconnected, now, &mut self.out);
+                }
+            }
+            Message::Floor(floor) => self.handle_unit_floor(session, &floor, now),
+            Message::EmergencyEnd { talkgroup, party: None } => {
+                let Some(who) = self.caller(session).map(|caller| caller.identity.clone()) else { return };
+                if let Some(view) = self.views.get_mut(&talkgroup).filter(|view| view.members.contains_key(&session)) {
+                    view.end_emergency(session, &who, &mut self.out);
+                }
+                self.rejoin(now);
+            }
+            Message::Hello(_)
+            | Message::Welcome(_)
+            | Message::Refused(_)
+            | Message::Affiliated(_)
+            | Message::AffiliateRefused(..)
+            | Message::EmergencyEnd { .. }
+            | Message::EmergencyState { .. }
+            | Message::FarSide(_)
+            | Message::Agreements(_)
+            | Message::Sync(_) => self.misbehaved(session, "not a unit's message", now),
+        }
+    }
+
+    fn affiliate(&mut self, session: SessionId, talkgroup: TalkgroupId, now: Instant) {
+        let Some(caller) = self.caller(session).cloned() else { return };
+        let joined = self.views.values().filter(|view| view.members.contains_key(&session)).count();
+        let refusal = match self.views.get_mut(&talkgroup) {
+            None => Reason::UnknownTalkgroup,
+            Some(view) if !view.plan.admits(&caller.identity) => Reason::NotAMember,
+            Some(view) if joined < JOINS_MAX || view.members.contains_key(&session) => {
+                view.join(session, caller.talker(), now, &mut self.out);
+                return;
+            }
+            Some(_) => Reason::TooManySessions,
+        };
+        self.out.event(Event::JoinRefused(talkgroup.clone(), caller.identity, refusal));
+        self.out.control(session, Message::AffiliateRefused(talkgroup, refusal));
+    }
+
+    fn handle_unit_floor(&mut self, session: SessionId, floor: &Floor, now: Instant) {
+        let Some(caller) = self.caller(session) else { return };
+        let party = Party { session, identity: caller.identity.clone() };
+        if let (FloorBody::Release(release), Some(entry)) = (&floor.body, self.sessions.get_mut(&session)) {
+            entry.released = entry.released.max(Some(release.request));
+        }
+        let Some(view) = self.views.get_mut(&floor.talkgroup) else {
+            if let FloorBody::Request(request) = &floor.body {
+                self.refuse(session, floor, party.identity, request.request, DenyCause::UnknownTalkgroup);
+            }
+            return;
+        };
+        match &floor.body {
+            FloorBody::Request(request) if !view.members.contains_key(&session) => {
+                self.refuse(session, floor, party.identity, request.request, DenyCause::NotAffiliated);
+            }
+            FloorBody::Request(request) => {
+                // Only a claim that may be an emergency is one.
+                let urgent = request.priority.tier == wire::Tier::Emergency && view.plan.rights(&party.identity).emergency;
+                if !urgent && self.sessions.get_mut(&session).is_some_and(|entry| !entry.limits.press(now)) {
+                    self.refuse(session, floor, party.identity, request.request, DenyCause::RateLimited);
+                    return;
+                }
+                view.request(session, request, now, &mut self.out);
+            }
+            FloorBody::Release(release) => view.release(&party, release, now, &mut self.out),
+            FloorBody::Granted(_)
+            | FloorBody::Deny { .. }
+            | FloorBody::Queued { .. }
+            | FloorBody::Taken(_)
+            | FloorBody::Idle(_)
+            | FloorBody::Revoke(_)
+            | FloorBody::Ack { .. } => self.misbehaved(session, "floor message of an arbiter", now),
+        }
+    }
+
+    /// Denies a request before any view has judged it.
+    fn refuse(&mut self, session: SessionId, floor: &Floor, identity: Identity, request: RequestId, cause: DenyCause) {
+        let talkgroup = floor.talkgroup.clone();
+        let body = FloorBody::Deny { request, cause };
+        self.out.control(session, Message::Floor(Floor { talkgroup: talkgroup.clone(), party: None, body }));
+        self.out.event(Event::Denied { talkgroup, identity, cause, agreement: None });
+    }
+
+    // === Datagrams ===
+
+    /// A datagram arrived. Bytes that are none are dropped; the transport counts them.
+    pub fn handle_datagram(&mut self, session: SessionId, bytes: Bytes, now: Instant) {
+        if !matches!(self.sessions.get(&session), Some(Session { stage: Stage::Up, .. })) {
+            return;
+        }
+        match Datagram::decode(bytes.clone()) {
+            Ok(Some(Datagram::Voice(voice))) => self.handle_voice(session, &voice, bytes, now),
+            Ok(Some(Datagram::Heartbeat(beat))) => self.handle_heartbeat(session, beat, now),
+            Ok(Some(Datagram::Emergency(message))) => self.handle_emergency_datagram(session, *message, now),
+            Ok(None) => {}
+            Err(_) => {
+                self.out.event(Event::Misbehaved(session, "malformed datagram"));
+                if self.sessions.get_mut(&session).is_some_and(|entry| !entry.limits.malformed(now)) {
+                    self.end(session, Reason::Malformed, now);
+                }
+            }
+        }
+    }
+
+    fn handle_voice(&mut self, session: SessionId, voice: &Voice, bytes: Bytes, now: Instant) {
+        let talkgroup = match self.peers.get(&session) {
+            Some(peer) => peer.handles.get(&voice.handle),
+            None if self.sessions.get_mut(&session).is_some_and(|entry| entry.limits.frame(now)) => self.handles.get(&voice.handle),
+            None => return,
+        };
+        let Some(view) = talkgroup.and_then(|id| self.views.get_mut(id)) else { return };
+        view.voice(session, voice, bytes, now, &mut self.out);
+    }
+
+    fn handle_heartbeat(&mut self, session: SessionId, beat: Heartbeat, now: Instant) {
+        match self.peers.get_mut(&session) {
+            Some(peer) => peer.liveness.handle_heartbeat(beat, now),
+            // A unit's beat is answered at once; the unit watches for the echo.
+            None => {
+                let echo = Datagram::Heartbeat(Heartbeat { seq: beat.seq, echo: beat.seq });
+                self.out.outputs.push_back(Output::Datagram(session, echo.encode()));
+            }
+        }
+    }
+
+    /// Only an emergency request may come this way; it is the same message as on the stream, so a repeat is harmless.
+    fn handle_emergency_datagram(&mut self, session: SessionId, message: Message, now: Instant) {
+        let released = self.sessions.get(&session).and_then(|entry| entry.released);
+        let is_wanted = matches!(
+            &message,
+            Message::Floor(Floor { body: FloorBody::Request(request), .. })
+                if request.priority.tier == wire::Tier::Emergency && Some(request.request) > released
+        );
+        if is_wanted {
+            self.handle_message(session, message, now);
+        }
+    }
+
+    // === Time ===
+
+    /// The next deadline, with its reason.
+    pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
+        let stages = self.sessions.values().map(|session| match session.stage {
+            Stage::AwaitHello(at) | Stage::AwaitWelcome(at) => Some((at, "hello")),
+            Stage::Up => None,
+        });
+        let views = self.views.values().map(View::poll_timeout);
+        earliest(stages.chain(views).chain([self.peer_timeout()]))
+    }
+
+    /// Acts on every deadline that has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let late: Vec<SessionId> = self
+            .sessions
+            .iter()
+            .filter(|(_, s)| matches!(s.stage, Stage::AwaitHello(at) | Stage::AwaitWelcome(at) if at <= now))
+            .map(|(session, _)| *session)
+            .collect();
+        for session in late {
+            self.end(session, Reason::Timeout, now);
+        }
+        for view in self.views.values_mut() {
+            if view.poll_timeout().is_some_and(|(at, _)| at <= now) {
+                view.handle_timeout(now, &mut self.out);
+            }
+        }
+        self.handle_peer_timeout(now);
+        self.rejoin(now);
+    }
+
+    /// The wall clock, about once a second: dates of agreements.
+    pub fn handle_wall_clock(&mut self, unix_s: i64, now: Instant) {
+        self.unix_s = unix_s;
+        self.renew_bridges(now);
+    }
+
+    /// Every session ends with this reason: the gateway stops.
+    pub fn drain(&mut self, now: Instant) {
+        let sessions: Vec<SessionId> = self.sessions.keys().copied().collect();
+        for session in sessions {
+            self.end(session, Reason::ShuttingDown, now);
+        }
+    }
+
+    /// The identities of live sessions, for the sweep after a change of trust.
+    pub fn sessions(&self) -> impl Iterator<Item = (SessionId, &Identity)> {
+        self.sessions.iter().map(|(session, entry)| (*session, &entry.caller.identity))
+    }
+}

@@ -1,0 +1,125 @@
+//! What leaves the hub: messages and frames for sessions, and events for records, log and status.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use wire::control::{Message, Talker};
+use wire::{Authority, DenyCause, Epoch, Identity, Level, Priority, Reason, RevokeCause, SessionId, Spurt, TalkgroupId, Tier};
+
+/// Something for the links.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// A control message.
+    Control(SessionId, Message),
+    /// One voice frame for many.
+    Voice(Fanout),
+    /// A heartbeat.
+    Datagram(SessionId, Bytes),
+    /// End the session; after what was sent before.
+    Close(SessionId, Reason),
+}
+
+/// One voice frame and everybody who hears it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fanout {
+    /// The listeners, shared between frames.
+    pub to: Arc<[SessionId]>,
+    /// The talker's own session, which does not hear itself.
+    pub except: SessionId,
+    /// The datagram, shared between listeners.
+    pub datagram: Bytes,
+    /// For the scheduler's class.
+    pub tier: Tier,
+    /// For the order inside normal voice.
+    pub level: Level,
+    /// Of the beginning of a spurt, which may come as one burst: exempt from the deadline.
+    pub backlog: bool,
+}
+
+/// Something for records, log and status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A session exists.
+    SessionUp(SessionId, Identity),
+    /// A session ended, or was refused before it existed.
+    SessionDown(SessionId, Identity, Reason),
+    /// An identity was refused entry to a talkgroup.
+    JoinRefused(TalkgroupId, Identity, Reason),
+    /// A spurt is over.
+    Call(Box<Call>),
+    /// A request was denied here.
+    Denied {
+        /// Where.
+        talkgroup: TalkgroupId,
+        /// Who asked.
+        identity: Identity,
+        /// Why not.
+        cause: DenyCause,
+        /// The agreement that judged it, if it came from the other side.
+        agreement: Option<String>,
+    },
+    /// The group emergency began, passed on or ended.
+    Emergency {
+        /// Where.
+        talkgroup: TalkgroupId,
+        /// Whether it lasts.
+        active: bool,
+        /// Who raised or ended it.
+        by: Identity,
+    },
+    /// A bridge changed its state.
+    Bridge {
+        /// The agreement.
+        agreement: String,
+        /// The other side.
+        far: Authority,
+        /// The new state.
+        state: super::bridges::BridgeState,
+    },
+    /// The newest epoch in use; to be persisted.
+    Epoch(Epoch),
+    /// A session sent what it must not; for the log.
+    Misbehaved(SessionId, &'static str),
+}
+
+/// One talk burst, for the call record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Where.
+    pub talkgroup: TalkgroupId,
+    /// Who.
+    pub talker: Talker,
+    /// The agreement under which it crossed the border, if it did.
+    pub agreement: Option<String>,
+    /// In which priority.
+    pub priority: Priority,
+    /// Its number.
+    pub spurt: Spurt,
+    /// How long.
+    pub duration: Duration,
+    /// `None`: released by the talker.
+    pub ended_by: Option<RevokeCause>,
+}
+
+/// Collects what the hub says.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    pub(crate) outputs: VecDeque<Output>,
+    pub(crate) events: VecDeque<Event>,
+}
+
+impl Outbox {
+    pub(crate) fn control(&mut self, to: SessionId, message: Message) {
+        self.outputs.push_back(Output::Control(to, message));
+    }
+
+    pub(crate) fn close(&mut self, session: SessionId, reason: Reason) {
+        self.outputs.push_back(Output::Close(session, reason));
+    }
+
+    pub(crate) fn event(&mut self, event: Event) {
+        self.events.push_back(event);
+    }
+}

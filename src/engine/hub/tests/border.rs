@@ -1,0 +1,218 @@
+//! The border link is cut and heals, with and without talkers.
+
+use wire::{Priority, RevokeCause};
+
+use super::net::{BE, NL, Net};
+use super::unit::{be, nl, revoked, words};
+use crate::floor::table::State;
+use crate::handset::Event;
+use crate::hub::status::Mode;
+
+/// A talks in nl, c in be, b and d listen.
+fn four() -> (Net, [usize; 4]) {
+    let mut net = Net::joined(nl(), be());
+    let units = ["nl/unit/a", "nl/unit/b", "be/unit/c", "be/unit/d"].map(|name| {
+        let talkgroup = if name.starts_with("nl") { "nl/pol-1" } else { "be/lux-3" };
+        net.unit(name, talkgroup)
+    });
+    for unit in units {
+        net.told(unit);
+    }
+    (net, units)
+}
+
+fn heard_from(net: &Net, ear: usize, speaker: usize) -> usize {
+    net.units[ear].ear.iter().filter(|(who, _)| *who == speaker).count()
+}
+
+#[test]
+fn a_talker_at_the_partner_goes_on_after_a_cut_under_a_fresh_grant() {
+    let (mut net, [_, b, c, d]) = four();
+    net.press(c, Priority::default());
+    net.run(600);
+    net.cut();
+    net.run(Net::NOTICED);
+    assert_eq!((net.mode(NL), net.mode(BE)), (Mode::CutOff, Mode::CutOff));
+    let grants: Vec<_> = net.told(c).into_iter().filter_map(|e| if let Event::Granted(_, g) = e { Some(g) } else { None }).collect();
+    assert_eq!(grants.len(), 2);
+    assert_eq!(grants[0].request, grants[1].request);
+    assert!(grants[1].spurt.is_after(grants[0].spurt) && grants[1].own_side_only);
+    net.run(500);
+    net.release(c);
+    net.run(500);
+    assert_eq!(heard_from(&net, d, c), net.units[c].out.len(), "no local speech is lost");
+    let told = words(&net.told(b));
+    assert!(told.contains(&"lost".into()) && told.contains(&"far be away".into()), "{told:?}");
+    net.assert_quiet();
+}
+
+#[test]
+fn a_talker_at_home_goes_on_after_a_cut_and_ends_as_lost_at_the_partner() {
+    let (mut net, [a, b, c, _]) = four();
+    net.press(a, Priority::default());
+    net.run(600);
+    net.cut();
+    net.run(Net::NOTICED);
+    let told = words(&net.told(c));
+    assert!(told.contains(&"lost".into()) && told.contains(&"far nl away".into()), "{told:?}");
+    net.press(c, Priority::default());
+    net.run(300);
+    assert_eq!((net.talker(NL), net.talker(BE)), (Some("nl/unit/a".into()), Some("be/unit/c".into())));
+    net.release(a);
+    net.release(c);
+    net.run(500);
+    assert_eq!(heard_from(&net, b, a), net.units[a].out.len());
+    net.assert_quiet();
+}
+
+#[test]
+fn requests_that_waited_at_the_home_are_decided_by_the_partner_after_a_cut() {
+    let (mut net, [a, _, c, d]) = four();
+    net.press(a, Priority::default());
+    net.press(c, Priority::normal(10));
+    net.press(d, Priority::normal(20));
+    net.cut();
+    net.run(Net::NOTICED);
+    assert_eq!(net.floor(BE), (State::Taken, Some("be/unit/d".into()), vec!["be/unit/c".into()]));
+    assert_eq!(net.floor(NL).2, Vec::<String>::new());
+    for unit in [a, c, d] {
+        net.release(unit);
+    }
+    net.run(500);
+    net.assert_quiet();
+}
+
+/// Both sides talk alone, the link heals.
+fn both_talk(nl_level: u8, be_level: u8) -> (Net, [usize; 4]) {
+    let (mut net, units) = four();
+    net.cut();
+    net.run(Net::NOTICED);
+    net.press(units[0], Priority::normal(nl_level));
+    net.press(units[2], Priority::normal(be_level));
+    net.run(400);
+    for unit in units {
+        net.told(unit);
+    }
+    net.heal();
+    (net, units)
+}
+
+#[test]
+fn after_a_heal_the_home_wins_a_tie_and_the_loser_is_told() {
+    let (mut net, [a, b, c, d]) = both_talk(16, 16);
+    assert_eq!((net.talker(NL), net.talker(BE)), (Some("nl/unit/a".into()), Some("nl/unit/a".into())));
+    assert!(revoked(&net.told(c), RevokeCause::Displaced));
+    net.run(500);
+    assert!(heard_from(&net, d, a) > 0 && heard_from(&net, b, c) == 0);
+    net.release(a);
+    net.release(c);
+    net.run(500);
+    net.assert_quiet();
+}
+
+#[test]
+fn after_a_heal_the_higher_level_wins_from_either_side() {
+    let (mut net, [a, b, c, _]) = both_talk(10, 20);
+    assert!(revoked(&net.told(a), RevokeCause::Preempted));
+    net.run(600);
+    assert_eq!((net.talker(NL), net.talker(BE)), (Some("be/unit/c".into()), Some("be/unit/c".into())));
+    assert!(!words(&net.told(c)).iter().any(|w| w.starts_with("revoked")), "the winner goes on");
+    net.run(500);
+    assert!(heard_from(&net, b, c) > 0);
+    net.release(a);
+    net.release(c);
+    net.run(500);
+    net.assert_quiet();
+
+    let (mut net, [a, _, c, _]) = both_talk(20, 10);
+    assert!(revoked(&net.told(c), RevokeCause::Displaced));
+    assert!(net.units[a].talks());
+}
+
+#[test]
+fn after_a_heal_a_partner_that_talks_alone_is_heard_at_home_again() {
+    let (mut net, [a, b, c, d]) = four();
+    net.cut();
+    net.run(Net::NOTICED);
+    net.press(c, Priority::default());
+    net.run(400);
+    net.heal();
+    net.run(400);
+    assert_eq!((net.talker(NL), net.talker(BE)), (Some("be/unit/c".into()), Some("be/unit/c".into())));
+    net.release(c);
+    net.run(500);
+    assert!(heard_from(&net, a, c) > 10 && heard_from(&net, b, c) > 10);
+    assert!(heard_from(&net, d, c) + 2 >= net.units[c].out.len(), "nearly all is heard at home side");
+    net.assert_quiet();
+}
+
+/// Presses and releases around the exchange of *sync*, packet by packet.
+#[test]
+fn a_press_or_release_during_the_sync_never_splits_the_views() {
+    for seed in 1..=200u64 {
+        let (mut net, [a, b, c, d]) = four();
+        net.drop_link();
+        if seed % 2 == 0 {
+            net.press(c, Priority::default());
+        }
+        if seed % 3 == 0 {
+            net.press(a, Priority::default());
+        }
+        net.run(200);
+        net.shuffle = Some(seed);
+        // Connect without delivering: every action below falls between two packets.
+        net.heal_slowly();
+        let mut state = seed;
+        for _ in 0..30 {
+            let unit = [a, b, c, d][super::unit::random(&mut state, 4)];
+            let now = net.now;
+            if net.units[unit].key {
+                net.units[unit].key_up(now)
+            } else {
+                net.units[unit].press(Priority::default(), now)
+            }
+            for _ in 0..super::unit::random(&mut state, 6) {
+                net.step();
+            }
+        }
+        net.run(700);
+        assert_eq!(net.talker(NL), net.talker(BE), "seed {seed}");
+        for unit in [a, b, c, d] {
+            let talks = net.talker(NL) == Some(net.units[unit].identity.to_string());
+            assert_eq!(net.units[unit].talks(), talks, "seed {seed}: {}", net.units[unit].identity);
+            net.release(unit);
+        }
+        net.run(3_500);
+        net.assert_quiet();
+    }
+}
+
+#[test]
+fn the_link_is_held_down_after_three_falls() {
+    let mut net = Net::joined(nl(), be());
+    for _ in 0..3 {
+        net.drop_link();
+        net.run(1_000);
+        net.heal();
+    }
+    assert_eq!((net.bridge(NL), net.bridge(BE)), ("away", "away"));
+    assert!(net.hubs[NL].held_until(&net.plans[BE].gateway, net.now).is_some());
+    net.run(10_000);
+    net.heal();
+    assert_eq!((net.bridge(NL), net.bridge(BE)), ("active", "active"));
+}
+
+#[test]
+fn a_second_session_of_a_peer_replaces_the_first() {
+    let (mut net, [a, _, c, d]) = four();
+    net.press(c, Priority::default());
+    net.run(200);
+    net.heal();
+    net.run(400);
+    assert_eq!((net.bridge(NL), net.bridge(BE)), ("active", "active"));
+    assert_eq!((net.talker(NL), net.talker(BE)), (Some("be/unit/c".into()), Some("be/unit/c".into())));
+    net.release(c);
+    net.run(500);
+    assert!(heard_from(&net, a, c) > 20 && heard_from(&net, d, c) > 20);
+    net.assert_quiet();
+}

@@ -1,0 +1,263 @@
+//! Emergencies: who is cut, who learns of it, who may end it, and what happens when the home does not take it.
+
+use wire::{Priority, RevokeCause, Tier};
+
+use super::net::{BE, NL, Net};
+use super::unit::{be, nl, revoked, words};
+use crate::handset::Event;
+use crate::hub::status::Mode;
+
+const SOS: Tier = Tier::Emergency;
+
+fn trio() -> (Net, [usize; 3]) {
+    let mut net = Net::joined(nl(), be());
+    let units = [net.unit("nl/unit/a", "nl/pol-1"), net.unit("be/unit/c", "be/lux-3"), net.unit("be/unit/d", "be/lux-3")];
+    for unit in units {
+        net.told(unit);
+    }
+    (net, units)
+}
+
+#[test]
+fn an_emergency_from_the_partner_cuts_the_home_talker_at_once() {
+    let (mut net, [a, c, d]) = trio();
+    net.press(a, Priority::normal(64));
+    net.run(300);
+    net.press(c, Priority::of(SOS));
+    assert!(net.units[c].talks());
+    assert!(revoked(&net.told(a), RevokeCause::Preempted));
+    assert_eq!((net.talker(NL), net.talker(BE)), (Some("be/unit/c".into()), Some("be/unit/c".into())));
+    let told = words(&net.told(d));
+    assert!(told.contains(&"taken be/unit/c emergency".into()) && told.contains(&"emergency true be/unit/c".into()), "{told:?}");
+    net.run(500);
+    assert!(net.units[a].ear.iter().any(|(who, _)| *who == c));
+    net.release(a);
+    net.release(c);
+    net.run(500);
+    net.assert_quiet();
+}
+
+#[test]
+fn a_raise_in_mid_call_crosses_the_border_under_the_same_spurt() {
+    let (mut net, [a, c, _]) = trio();
+    net.press(c, Priority::default());
+    net.run(300);
+    let before = net.told(c);
+    net.press(c, Priority::of(SOS));
+    net.run(100);
+    let spurt = |events: &[Event]| events.iter().find_map(|e| if let Event::Granted(_, g) = e { Some((g.spurt, g.request)) } else { None });
+    let after = net.told(c);
+    assert_eq!(spurt(&before), spurt(&after));
+    assert_eq!(words(&after), ["emergency true be/unit/c", "granted emergency"]);
+    assert!(words(&net.told(a)).contains(&"taken be/unit/c emergency".into()));
+    net.release(c);
+    net.run(500);
+    net.assert_quiet();
+}
+
+#[test]
+fn nobody_but_a_dispatcher_takes_the_floor_from_an_emergency() {
+    let (mut net, [a, c, _]) = trio();
+    let chief = net.unit("be/dispatcher/chief", "be/lux-3");
+    net.press(a, Priority::of(SOS));
+    net.run(100);
+    net.press(c, Priority { level: wire::Level(255), ..Priority::of(SOS) });
+    net.run(100);
+    assert_eq!(net.talker(BE), Some("nl/unit/a".into()));
+    net.press(chief, Priority::of(SOS));
+    assert_eq!(net.talker(NL), Some("be/dispatcher/chief".into()));
+    for unit in [a, c, chief] {
+        net.release(unit);
+    }
+    net.run(1_000);
+    net.assert_quiet();
+}
+
+#[test]
+fn the_group_emergency_is_learnt_by_late_joiners_and_ended_only_by_who_may() {
+    let (mut net, [a, c, d]) = trio();
+    net.press(c, Priority::of(SOS));
+    net.run(200);
+    net.release(c);
+    net.run(500);
+    let late = [net.unit("nl/unit/b", "nl/pol-1"), net.unit("be/unit/e", "be/lux-3")];
+    for unit in late {
+        assert!(words(&net.told(unit)).contains(&"emergency true be/unit/c".into()));
+    }
+    for stranger in [a, d] {
+        net.units[stranger].end_emergency();
+        net.settle();
+        assert_eq!(net.hubs[NL].status(net.now).talkgroups[0].emergency.len(), 1, "ended by {}", net.units[stranger].identity);
+    }
+    net.units[c].end_emergency();
+    net.settle();
+    for (hub, unit) in [(NL, a), (BE, d)] {
+        assert_eq!(net.hubs[hub].status(net.now).talkgroups[0].emergency, []);
+        assert_eq!(words(&net.told(unit)).last().map(String::as_str), Some("emergency false be/unit/c"));
+    }
+}
+
+#[test]
+fn a_dispatcher_of_the_home_ends_the_group_emergency() {
+    let (mut net, [_, c, d]) = trio();
+    let chief = net.unit("nl/dispatcher/chief", "nl/pol-1");
+    net.press(c, Priority::of(SOS));
+    net.run(200);
+    net.units[chief].end_emergency();
+    net.settle();
+    assert_eq!(words(&net.told(d)).last().map(String::as_str), Some("emergency false nl/dispatcher/chief"));
+    net.release(c);
+    net.run(500);
+    net.assert_quiet();
+}
+
+#[test]
+fn an_emergency_that_the_home_does_not_admit_is_granted_on_the_own_side_and_joins_again_later() {
+    let mut shut = be();
+    shut.bridges[0].outbound.emergency = false;
+    let mut net = Net::joined(nl(), shut);
+    let a = net.unit("nl/unit/a", "nl/pol-1");
+    let c = net.unit("be/unit/c", "be/lux-3");
+    let d = net.unit("be/unit/d", "be/lux-3");
+    net.press(a, Priority::default());
+    net.run(200);
+    net.press(c, Priority::of(SOS));
+    assert!(words(&net.told(c)).contains(&"granted emergency own_side".into()));
+    assert_eq!((net.mode(BE), net.talker(NL), net.talker(BE)), (Mode::OwnSide, Some("nl/unit/a".into()), Some("be/unit/c".into())));
+    net.run(400);
+    assert!(net.units[d].ear.iter().any(|(who, _)| *who == c));
+    assert!(!net.units[a].ear.iter().any(|(who, _)| *who == c));
+    net.release(c);
+    net.release(a);
+    net.run(500);
+    assert_eq!(net.mode(BE), Mode::OwnSide, "the group emergency lasts");
+    net.units[c].end_emergency();
+    net.settle();
+    net.run(300);
+    assert_eq!((net.mode(BE), net.bridge(BE), net.bridge(NL)), (Mode::Partner, "active", "active"));
+    let heard = net.units[d].ear.len();
+    net.say(a, 300);
+    assert!(net.units[d].ear.len() > heard);
+    net.assert_quiet();
+}
+
+#[test]
+fn going_alone_gives_back_what_was_asked_of_the_home() {
+    let mut shut = be();
+    shut.bridges[0].outbound.emergency = false;
+    let mut net = Net::joined(nl(), shut);
+    let a = net.unit("nl/unit/a", "nl/pol-1");
+    let c = net.unit("be/unit/c", "be/lux-3");
+    let d = net.unit("be/unit/d", "be/lux-3");
+    net.press(d, Priority::default());
+    net.run(100);
+    net.press(c, Priority::of(SOS));
+    assert_eq!(net.talker(BE), Some("be/unit/c".into()));
+    net.run(250);
+    assert_eq!(net.talker(NL), None, "the home's floor is free at once");
+    net.press(a, Priority::default());
+    assert!(net.units[a].talks());
+    for unit in [a, c, d] {
+        net.release(unit);
+    }
+    net.run(500);
+    net.assert_quiet();
+}
+
+#[test]
+fn an_emergency_without_an_answer_for_300_ms_is_granted_on_the_own_side() {
+    let (mut net, [a, c, d]) = trio();
+    net.run(500);
+    net.cut();
+    net.press(c, Priority::of(SOS));
+    net.run(250);
+    assert!(!net.units[c].talks());
+    net.run(100);
+    assert!(net.units[c].talks());
+    assert!(words(&net.told(c)).contains(&"granted emergency own_side".into()));
+    net.run(2_000);
+    assert!(net.units[d].ear.len() > 50);
+    net.heal();
+    net.run(500);
+    assert_eq!((net.talker(NL), net.talker(BE)), (Some("be/unit/c".into()), Some("be/unit/c".into())));
+    assert!(words(&net.told(a)).contains(&"emergency true be/unit/c".into()));
+    net.release(c);
+    net.run(500);
+    net.assert_quiet();
+}
+
+#[test]
+fn after_a_heal_an_emergency_of_the_partner_wins_and_is_never_revoked() {
+    let (mut net, [a, c, _]) = trio();
+    net.cut();
+    net.run(Net::NOTICED);
+    net.press(a, Priority::normal(64));
+    net.press(c, Priority::of(SOS));
+    net.run(300);
+    net.told(c);
+    net.told(a);
+    net.heal();
+    net.run(200);
+    assert!(!words(&net.told(c)).iter().any(|w| w.starts_with("revoked")));
+    assert!(revoked(&net.told(a), RevokeCause::Preempted));
+    assert_eq!((net.talker(NL), net.talker(BE)), (Some("be/unit/c".into()), Some("be/unit/c".into())));
+    net.release(a);
+    net.release(c);
+    net.run(500);
+    net.assert_quiet();
+}
+
+#[test]
+fn a_heal_does_not_take_an_emergency_to_a_home_that_does_not_admit_it() {
+    let mut shut = be();
+    shut.bridges[0].outbound.emergency = false;
+    let mut net = Net::joined(nl(), shut);
+    let c = net.unit("be/unit/c", "be/lux-3");
+    net.drop_link();
+    net.press(c, Priority::of(SOS));
+    net.run(300);
+    net.heal();
+    net.run(500);
+    assert!(net.units[c].talks());
+    assert_eq!(net.talker(BE), Some("be/unit/c".into()));
+    net.release(c);
+    net.run(300);
+    net.units[c].end_emergency();
+    net.settle();
+    net.run(300);
+    assert_eq!((net.mode(BE), net.bridge(NL)), (Mode::Partner, "active"));
+    net.assert_quiet();
+}
+
+#[test]
+fn a_late_copy_of_an_emergency_request_raises_nothing() {
+    let (mut net, [a, _, _]) = trio();
+    net.press(a, Priority::of(SOS));
+    net.run(100);
+    net.release(a);
+    net.run(300);
+    net.units[a].end_emergency();
+    net.settle();
+    let request = net.told(a).iter().find_map(|e| if let Event::Requested(_, r) = e { Some(*r) } else { None }).unwrap();
+    net.repeat_emergency(a, request);
+    assert_eq!(net.hubs[NL].status(net.now).talkgroups[0].emergency, []);
+    assert_eq!(net.talker(NL), None);
+}
+
+#[test]
+fn an_emergency_that_ended_at_home_during_a_cut_is_over_at_the_partner_after_the_heal() {
+    let (mut net, [a, _, d]) = trio();
+    net.press(a, Priority::of(SOS));
+    net.run(200);
+    net.release(a);
+    net.run(300);
+    net.drop_link();
+    net.units[a].end_emergency();
+    net.settle();
+    net.heal();
+    net.run(200);
+    for hub in [NL, BE] {
+        assert_eq!(net.hubs[hub].status(net.now).talkgroups[0].emergency, [], "hub {hub}");
+    }
+    assert_eq!(words(&net.told(d)).last().map(String::as_str), Some("emergency false nl/unit/a"));
+}

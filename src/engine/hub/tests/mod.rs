@@ -1,0 +1,10 @@
+//! The hub's promises: two gateways, their units and the border between them, in virtual time without a network.
+
+mod border;
+mod calls;
+mod emergency;
+mod net;
+mod random;
+mod rights;
+mod sessions;
+mod unit;

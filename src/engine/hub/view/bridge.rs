@@ -1,0 +1,207 @@
+//! The border seen from a view: a partner attaches, a home is followed, a side is dropped, an emergency goes alone.
+
+use std::time::Instant;
+
+use wire::control::{FarSide, FloorBody, Idle, Message};
+use wire::{Authority, Epoch, Identity, Priority, RequestId, RevokeCause, SessionId, Spurt, Tier};
+
+use super::{Side, View};
+use crate::floor::Party;
+use crate::floor::arbiter::{Arbiter, Current};
+use crate::hub::bridges::Far;
+use crate::hub::follower::{Follower, Talking};
+use crate::hub::output::{Event, Outbox};
+use crate::hub::rights::judge_foreign;
+
+impl View {
+    // === Bridge ===
+
+    /// Home: a partner is there. Numbers start in the new epoch; a running spurt goes on in it.
+    pub(crate) fn attach_partner(&mut self, far: Far, epoch: Epoch, now: Instant, out: &mut Outbox) {
+        self.away.remove(&far.authority);
+        let authority = far.authority.clone();
+        if self.far.insert(far.session, far).is_none() {
+            self.tell_far_side(&authority, true, out);
+        }
+        self.renew_listeners();
+        if let Side::Arbiter(arbiter) = &mut self.side {
+            arbiter.renumber(epoch, now);
+        }
+        self.drain(out);
+    }
+
+    /// Partner: the home answered the sync. Whoever talks or waits here is taken along to it.
+    pub(crate) fn follow(&mut self, home: Far, epoch: Epoch, announced: Option<&(Party, RequestId)>, now: Instant, out: &mut Outbox) {
+        self.drain(out);
+        self.away.remove(&home.authority);
+        self.detached = None;
+        self.tell_far_side(&home.authority, true, out);
+        let session = home.session;
+        let mut follower = Follower::new(home.clone(), epoch);
+        self.far.insert(session, home);
+        if let Side::Arbiter(arbiter) = &mut self.side {
+            // A talker that has released already is not taken along; its tail is over here.
+            arbiter.end_tail(now);
+        }
+        self.drain(out);
+        self.source = None;
+        if let Side::Arbiter(arbiter) = &self.side {
+            let current = arbiter.current();
+            let key = |current: &Current| (current.claim.party.clone(), current.claim.request);
+            let is_announced = current.map(key).as_ref() == announced;
+            if let Some((party, request)) = announced.filter(|_| !is_announced) {
+                follower.give_back(party.identity.clone(), *request, out);
+            }
+            if let Some(current) = current {
+                follower.adopt(current.claim.clone(), current.spurt, current.since, is_announced, out);
+            }
+            for claim in arbiter.queue().claims().cloned().collect::<Vec<_>>() {
+                follower.forward(claim, now, out);
+            }
+        }
+        self.side = Side::Partner(follower);
+        // The own talker's number stays open until the home has decided; everything newer counts from the home's epoch.
+        if self.current_taken(now).is_none() {
+            self.gate.open(Spurt::start_of(epoch));
+            self.gate.cut_all();
+        }
+        self.renew_listeners();
+    }
+
+    /// The session with a far side ended, or its bridge no longer holds: this view goes on alone.
+    pub(crate) fn drop_far(&mut self, session: SessionId, link_lost: bool, now: Instant, out: &mut Outbox) {
+        let Some(far) = self.far.remove(&session) else {
+            self.detached.take_if(|far| far.session == session);
+            return;
+        };
+        if link_lost {
+            self.away.insert(far.authority.clone());
+        }
+        self.renew_listeners();
+        self.tell_far_side(&far.authority, false, out);
+        match &mut self.side {
+            Side::Arbiter(arbiter) => {
+                arbiter.leave_session(session, now);
+                if link_lost && self.far.is_empty() {
+                    // The grant is said again: the talker hears that only its own side hears it from here on.
+                    arbiter.say_grant_again(now);
+                }
+            }
+            Side::Partner(_) => self.arbitrate_alone(now, out),
+        }
+        self.drain(out);
+    }
+
+    /// The home does not admit or answer an emergency: this view arbitrates, and is heard on its own side only.
+    pub(super) fn detach(&mut self, now: Instant, out: &mut Outbox) {
+        let Side::Partner(follower) = &self.side else { return };
+        follower.give_back_all(out);
+        let home = follower.home.clone();
+        self.far.remove(&home.session);
+        self.renew_listeners();
+        self.tell_far_side(&home.authority, false, out);
+        self.arbitrate_alone(now, out);
+        self.detached = Some(home);
+    }
+
+    /// The home answered, but an emergency began here that it does not admit: what was announced to it is taken back.
+    pub(crate) fn stay_alone(&mut self, home: Far, announced: Option<&(Party, RequestId)>, out: &mut Outbox) {
+        if let Some((party, request)) = announced {
+            let epoch = self.epoch();
+            Follower::new(home.clone(), epoch).give_back(party.identity.clone(), *request, out);
+        }
+        self.detached = Some(home);
+    }
+
+    /// From following to deciding: the local talker goes on under a fresh grant with its request id, a remote one is lost.
+    pub(super) fn arbitrate_alone(&mut self, now: Instant, out: &mut Outbox) {
+        let epoch = self.epoch().next();
+        let alone = Side::Arbiter(Arbiter::new(self.plan.timers, epoch));
+        let Side::Partner(follower) = std::mem::replace(&mut self.side, alone) else { return };
+        if let Some(spurt) = follower.untold() {
+            self.tell_members(
+                None,
+                &FloorBody::Idle(Idle { spurt, last_seq: None, cause: Some(RevokeCause::Disconnected), followed: false }),
+                out,
+            );
+        }
+        let (talking, waiting) = follower.dissolve();
+        let Side::Arbiter(arbiter) = &mut self.side else { return };
+        match talking {
+            Some(Talking::Local { claim, spurt, since, relinquished: false, .. }) => {
+                arbiter.carry_on(claim, Some(spurt), now.saturating_duration_since(since), now);
+            }
+            Some(Talking::Local { spurt, relinquished: true, .. }) => {
+                let idle = Idle { spurt, last_seq: None, cause: None, followed: false };
+                self.tell_members(None, &FloorBody::Idle(idle), out);
+            }
+            Some(Talking::Remote { taken, spurt, since }) => {
+                self.gate.cut_all();
+                self.tell_members(
+                    None,
+                    &FloorBody::Idle(Idle { spurt, last_seq: None, cause: Some(RevokeCause::Disconnected), followed: false }),
+                    out,
+                );
+                if let Some(taken) = taken {
+                    let duration = now.saturating_duration_since(since);
+                    let cause = Some(RevokeCause::Disconnected);
+                    self.record(taken.talker, Priority::of(taken.tier), spurt, duration, cause, out);
+                }
+            }
+            None => {}
+        }
+        if let Side::Arbiter(arbiter) = &mut self.side {
+            for claim in waiting {
+                arbiter.request(claim, now);
+            }
+        }
+        out.event(Event::Epoch(epoch));
+    }
+
+    /// Whether what goes on here may be taken to the home: an emergency that it does not admit stays on the own side.
+    pub(crate) fn fits(&self, home: &Far) -> bool {
+        let Side::Arbiter(arbiter) = &self.side else { return true };
+        let mut claims = arbiter.current().map(|current| &current.claim).into_iter().chain(arbiter.queue().claims());
+        let in_danger = self.brings_along(home).is_some() || claims.any(|claim| claim.priority.tier == Tier::Emergency);
+        !in_danger || judge_foreign(&home.their_inbound, &home.outbound, Priority::of(Tier::Emergency)).is_ok()
+    }
+
+    /// The first unit in emergency that the home cannot know of: one of this side.
+    pub(crate) fn brings_along(&self, home: &Far) -> Option<&Identity> {
+        self.emergency.iter().find(|who| who.authority != home.authority)
+    }
+
+    /// Whether a view that went alone for an emergency may join its home again.
+    pub(crate) fn may_rejoin(&self) -> bool {
+        self.detached.as_ref().is_some_and(|home| self.brings_along(home).is_none())
+            && matches!(&self.side, Side::Arbiter(arbiter) if arbiter.current().is_none() && arbiter.queue().is_empty())
+    }
+
+    pub(super) fn tell_far_side(&self, authority: &Authority, present: bool, out: &mut Outbox) {
+        for session in self.members.keys() {
+            let far_side = FarSide { talkgroup: self.id().clone(), authority: authority.clone(), present };
+            out.control(*session, Message::FarSide(far_side));
+        }
+    }
+
+    /// A bridged authority cannot be reached (told to members when it was not known).
+    pub(crate) fn mark_away(&mut self, authority: &Authority, out: &mut Outbox) {
+        if self.away.insert(authority.clone()) {
+            self.tell_far_side(authority, false, out);
+        }
+    }
+
+    pub(super) fn raise_waiting_emergencies(&mut self, out: &mut Outbox) {
+        let Side::Arbiter(arbiter) = &self.side else { return };
+        let current = arbiter.current().map(|current| &current.claim);
+        let in_danger: Vec<Identity> = current
+            .into_iter()
+            .chain(arbiter.queue().claims())
+            .filter(|claim| claim.priority.tier == Tier::Emergency)
+            .map(|claim| claim.party.identity.clone())
+            .collect();
+        for identity in in_danger {
+            self.raise_emergency(&identity, out);
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Floor control of a view: claims of members and of far sides, what the home says, group emergency.
+
+use std::time::Instant;
+
+use wire::control::{Floor, FloorBody, Message, Release, Request, Talker};
+use wire::{DenyCause, Identity, Priority, RevokeCause, SessionId, Spurt, Tier};
+
+use super::{Side, View};
+use crate::floor::{Claim, Party};
+use crate::hub::bridges::Far;
+use crate::hub::follower::Relay;
+use crate::hub::output::{Call, Event, Outbox};
+use crate::hub::rights::{fit_to_ceiling, judge_foreign, judge_local, may_end_emergency};
+
+/// Most units in emergency that one talkgroup keeps apart; a peer that names more is not believed.
+const EMERGENCIES_MAX: usize = 64;
+
+impl View {
+    // === Floor ===
+
+    /// A member asks for the floor.
+    pub(crate) fn request(&mut self, session: SessionId, request: &Request, now: Instant, out: &mut Outbox) {
+        let Some(talker) = self.members.get(&session).cloned() else {
+            self.deny(session, None, request, DenyCause::NotAffiliated, out);
+            return;
+        };
+        let party = Party { session, identity: talker.identity.clone() };
+        match judge_local(&self.plan, &talker.identity, request.priority, !self.emergency.is_empty()) {
+            Err(cause) => {
+                out.event(self.denied_event(&party.identity, cause, None));
+                self.deny(session, None, request, cause, out);
+            }
+            Ok(priority) => {
+                let claim = Claim { party, request: request.request, priority, talker, continuing: false };
+                self.claim_of_member(claim, request, now, out);
+            }
+        }
+        self.drain(out);
+    }
+
+    pub(super) fn claim_of_member(&mut self, claim: Claim, request: &Request, now: Instant, out: &mut Outbox) {
+        let Side::Partner(follower) = &mut self.side else {
+            self.claim(claim, now, out);
+            return;
+        };
+        let home = &follower.home;
+        let asked = fit_to_ceiling(claim.priority, &home.their_inbound);
+        match judge_foreign(&home.their_inbound, &home.outbound, asked) {
+            Ok(_) => follower.forward(claim, now, out),
+            // A unit that holds the emergency right is never refused by its own gateway.
+            Err(_) if claim.priority.tier == Tier::Emergency => {
+                self.detach(now, out);
+                self.claim(claim, now, out);
+            }
+            Err(cause) => {
+                let agreement = Some(home.agreement.clone());
+                out.event(self.denied_event(&claim.party.identity, cause, agreement));
+                self.deny(claim.party.session, None, request, cause, out);
+            }
+        }
+    }
+
+    pub(super) fn claim(&mut self, claim: Claim, now: Instant, out: &mut Outbox) {
+        if claim.priority.tier == Tier::Emergency {
+            self.raise_emergency(&claim.party.identity, out);
+        }
+        if let Side::Arbiter(arbiter) = &mut self.side {
+            arbiter.request(claim, now);
+        }
+    }
+
+    /// A peer asks for the floor on behalf of one of its units. This side must be the home.
+    pub(crate) fn request_from_far(&mut self, session: SessionId, party: &Identity, request: &Request, now: Instant, out: &mut Outbox) {
+        let Some(far) = self.far.get(&session) else { return };
+        let named = request.talker.as_ref().filter(|talker| talker.identity == *party && party.authority == far.authority);
+        let verdict = match named {
+            None => Err(DenyCause::BridgeForbids),
+            Some(talker) => judge_foreign(&far.inbound, &far.their_outbound, request.priority).map(|priority| (talker.clone(), priority)),
+        };
+        match verdict {
+            Err(cause) => {
+                let agreement = Some(far.agreement.clone());
+                out.event(self.denied_event(party, cause, agreement));
+                self.deny(session, Some(party.clone()), request, cause, out);
+            }
+            Ok((talker, priority)) => {
+                let party = Party { session, identity: party.clone() };
+                let claim = Claim { party, request: request.request, priority, talker, continuing: request.continuing };
+                self.claim(claim, now, out);
+            }
+        }
+        self.drain(out);
+    }
+
+    pub(super) fn deny(&self, session: SessionId, party: Option<Identity>, request: &Request, cause: DenyCause, out: &mut Outbox) {
+        let talkgroup = match &party {
+            Some(_) => self.far.get(&session).map_or_else(|| self.id().clone(), |far| far.home.clone()),
+            None => self.id().clone(),
+        };
+        let body = FloorBody::Deny { request: request.request, cause };
+        out.control(session, Message::Floor(Floor { talkgroup, party, body }));
+    }
+
+    pub(super) fn denied_event(&self, identity: &Identity, cause: DenyCause, agreement: Option<String>) -> Event {
+        Event::Denied { talkgroup: self.id().clone(), identity: identity.clone(), cause, agreement }
+    }
+
+    /// A member, or a peer for one of its units, releases.
+    pub(crate) fn release(&mut self, party: &Party, release: &Release, now: Instant, out: &mut Outbox) {
+        match &mut self.side {
+            Side::Arbiter(arbiter) => arbiter.release(party, release, now),
+            Side::Partner(follower) => {
+                let relays = follower.release(party, release, &mut self.gate, now, out);
+                self.relay(relays, now, out);
+            }
+        }
+        self.drain(out);
+    }
+
+    /// A floor message of the home.
+    pub(crate) fn floor_from_home(&mut self, session: SessionId, floor: &Floor, now: Instant, out: &mut Outbox) {
+        let members = &self.members;
+        let member = |identity: &Identity| members.iter().find(|(_, t)| t.identity == *identity).map(|(session, _)| *session);
+        let Side::Partner(follower) = &mut self.side else { return };
+        if follower.home.session != session {
+            return;
+        }
+        if follower.refuses_emergency(floor) {
+            // A unit that holds the emergency right is never refused by its own gateway.
+            self.detach(now, out);
+            self.raise_waiting_emergencies(out);
+            self.drain(out);
+            return;
+        }
+        if let FloorBody::Taken(taken) = &floor.body
+            && !follower.home.may_speak_for(&taken.talker.identity.authority)
+        {
+            // Nobody speaks for another authority: the spurt is neither shown nor heard.
+            self.gate.open(taken.spurt);
+            self.gate.cut(taken.spurt);
+            out.event(Event::Misbehaved(session, "talker of an authority that the home may not speak for"));
+            return;
+        }
+        let relays = follower.handle(floor, &mut self.gate, member, now, out);
+        self.relay(relays, now, out);
+    }
+
+    pub(crate) fn relay(&self, relays: Vec<Relay>, now: Instant, out: &mut Outbox) {
+        for relay in relays {
+            match relay {
+                Relay::To(session, body) => self.tell_member(session, body, out),
+                Relay::Others(except, body) => self.tell_members(except, &body, out),
+                Relay::LocalEnded { claim, spurt, since, cause } => {
+                    let duration = now.saturating_duration_since(since);
+                    self.record(claim.talker, claim.priority, spurt, duration, cause, out);
+                }
+                Relay::RemoteEnded { taken, since, cause } => {
+                    let duration = now.saturating_duration_since(since);
+                    self.record(taken.talker, Priority::of(taken.tier), taken.spurt, duration, cause, out);
+                }
+            }
+        }
+    }
+
+    pub(super) fn record(
+        &self,
+        talker: Talker,
+        priority: Priority,
+        spurt: Spurt,
+        duration: std::time::Duration,
+        ended_by: Option<RevokeCause>,
+        out: &mut Outbox,
+    ) {
+        let crossing = self.far.values().chain(&self.detached).next().map(|far| far.agreement.clone());
+        let call = Call { talkgroup: self.id().clone(), talker, agreement: crossing, priority, spurt, duration, ended_by };
+        out.event(Event::Call(Box::new(call)));
+    }
+
+    // === Group emergency ===
+
+    pub(super) fn raise_emergency(&mut self, who: &Identity, out: &mut Outbox) {
+        if who.kind == wire::Kind::Dispatcher && !self.emergency.is_empty() || self.emergency.contains(who) {
+            return;
+        }
+        if self.emergency.len() >= EMERGENCIES_MAX {
+            return;
+        }
+        self.emergency.push(who.clone());
+        self.tell_emergency(who, out);
+    }
+
+    /// Somebody asks to end the group emergency; ignored unless it may.
+    pub(crate) fn end_emergency(&mut self, session: SessionId, who: &Identity, out: &mut Outbox) {
+        if let Side::Partner(follower) = &self.side {
+            let message = Message::EmergencyEnd { talkgroup: follower.home.home.clone(), party: Some(who.clone()) };
+            out.control(follower.home.session, message);
+            return;
+        }
+        let may_raise = match self.far.get(&session) {
+            Some(far) => far.inbound.emergency && far.inbound.ceiling.dispatcher,
+            None => self.plan.rights(who).emergency,
+        };
+        if !may_end_emergency(who, &self.emergency, may_raise) {
+            return;
+        }
+        if who.kind == wire::Kind::Dispatcher {
+            self.emergency.clear();
+        } else {
+            self.emergency.retain(|unit| unit != who);
+        }
+        self.tell_emergency(who, out);
+    }
+
+    /// A partner that was alone brings its group emergency along, as far as the bridge admits one.
+    pub(crate) fn emergency_from_partner(&mut self, session: SessionId, who: &Identity, out: &mut Outbox) {
+        let Some(far) = self.far.get(&session) else { return };
+        let admitted = judge_foreign(&far.inbound, &far.their_outbound, Priority::of(Tier::Emergency)).is_ok();
+        if admitted && who.authority == far.authority {
+            self.raise_emergency(who, out);
+        }
+    }
+
+    /// The home tells the state.
+    pub(crate) fn emergency_from_home(&mut self, session: SessionId, active: bool, who: &Identity, out: &mut Outbox) {
+        let own = &self.plan.id.authority;
+        let speaks = |home: &Far| home.session == session && (who.authority == *own || home.may_speak_for(&who.authority));
+        if !matches!(&self.side, Side::Partner(follower) if speaks(&follower.home)) {
+            return;
+        }
+        self.emergency = if active { vec![who.clone()] } else { Vec::new() };
+        self.tell_emergency(who, out);
+    }
+
+    pub(super) fn tell_emergency(&self, who: &Identity, out: &mut Outbox) {
+        let active = !self.emergency.is_empty();
+        let originator = self.emergency.first().unwrap_or(who).clone();
+        for session in self.members.keys() {
+            let message = Message::EmergencyState { talkgroup: self.id().clone(), active, originator: originator.clone() };
+            out.control(*session, message);
+        }
+        if matches!(self.side, Side::Arbiter(_)) {
+            for far in self.far.values() {
+                let message = Message::EmergencyState { talkgroup: far.home.clone(), active, originator: originator.clone() };
+                out.control(far.session, message);
+            }
+        }
+        out.event(Event::Emergency { talkgroup: self.id().clone(), active, by: who.clone() });
+    }
+}

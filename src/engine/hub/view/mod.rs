@@ -1,0 +1,424 @@
+//! One gateway's picture of one talkgroup: who may be heard here, now.
+//!
+//! A view arbitrates by itself (local talkgroup, home of bridges, or cut off from its home) or follows a home. Members are
+//! own sessions; far ends are peers with an active bridge. Voice passes the gate once and is fanned out as it came.
+
+mod bridge;
+mod floor;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use wire::control::{Affiliated, FarSide, Floor, FloorBody, Idle, Message, Taken, Talker};
+use wire::datagram::Voice;
+use wire::{Authority, Epoch, Handle, Identity, Level, Reason, RevokeCause, Seq, SessionId, Spurt, TalkgroupId, Tier};
+
+use super::bridges::Far;
+use super::follower::{Follower, Talking};
+use super::output::{Fanout, Outbox, Output};
+use super::rights::judge_local;
+use crate::Deadline;
+use crate::floor::arbiter::Arbiter;
+use crate::floor::say::Say;
+use crate::floor::{Claim, Party};
+use crate::gate::{Admit, Gate};
+use crate::plan::Talkgroup;
+
+/// Frames at the beginning of a spurt that may have been spoken before the grant and come at once: 300 ms.
+const BACKLOG_FRAMES: u16 = 15;
+
+/// Who arbitrates.
+#[derive(Debug)]
+pub(crate) enum Side {
+    /// This gateway.
+    Arbiter(Arbiter),
+    /// The home.
+    Partner(Follower),
+}
+
+/// Copies of a spurt's last frame that pass after it.
+const COPIES: u8 = 2;
+
+/// The last frame of a spurt.
+#[derive(Debug)]
+struct LastFrame {
+    session: SessionId,
+    spurt: Spurt,
+    seq: Seq,
+    tier: Tier,
+    /// How many more may pass.
+    copies: u8,
+}
+
+/// One talkgroup here.
+#[derive(Debug)]
+pub(crate) struct View {
+    pub(crate) plan: Talkgroup,
+    pub(crate) handle: Handle,
+    pub(crate) members: BTreeMap<SessionId, Talker>,
+    pub(crate) side: Side,
+    /// Far ends with an active bridge, by session.
+    pub(crate) far: BTreeMap<SessionId, Far>,
+    /// Bridged authorities that cannot be reached now.
+    pub(crate) away: BTreeSet<Authority>,
+    /// The home, while an emergency it would not admit or answer runs on the own side only.
+    pub(crate) detached: Option<Far>,
+    /// Units in emergency, the first one first.
+    pub(crate) emergency: Vec<Identity>,
+    pub(crate) gate: Gate,
+    listeners: Arc<[SessionId]>,
+    /// The last frame of the newest spurt, so that its copies pass too.
+    last_frame: Option<LastFrame>,
+    /// The session from which the newest spurt came.
+    source: Option<SessionId>,
+    level: Level,
+}
+
+impl View {
+    pub(crate) fn new(plan: Talkgroup, handle: Handle, epoch: Epoch) -> Self {
+        let arbiter = Arbiter::new(plan.timers, epoch);
+        Self {
+            gate: Gate::new(arbiter.newest()),
+            plan,
+            handle,
+            members: BTreeMap::new(),
+            side: Side::Arbiter(arbiter),
+            far: BTreeMap::new(),
+            away: BTreeSet::new(),
+            detached: None,
+            emergency: Vec::new(),
+            listeners: Arc::from([]),
+            last_frame: None,
+            source: None,
+            level: Level::default(),
+        }
+    }
+
+    pub(crate) fn id(&self) -> &TalkgroupId {
+        &self.plan.id
+    }
+
+    /// The newest epoch of this view's spurt numbers.
+    pub(crate) fn epoch(&self) -> Epoch {
+        match &self.side {
+            // An arbiter numbers ahead of the gate: its first spurt has yet to come.
+            Side::Arbiter(arbiter) => self.gate.newest().epoch.max(arbiter.newest().epoch),
+            Side::Partner(follower) => self.gate.newest().epoch.max(follower.epoch),
+        }
+    }
+
+    /// Takes changed rights and timers; members and talkers without a right any more lose what they held.
+    pub(crate) fn set_plan(&mut self, plan: Talkgroup, now: Instant, out: &mut Outbox) {
+        if self.plan == plan {
+            return;
+        }
+        self.plan = plan;
+        let out_now: Vec<SessionId> =
+            self.members.iter().filter(|(_, talker)| !self.plan.admits(&talker.identity)).map(|(session, _)| *session).collect();
+        for session in out_now {
+            self.leave(session, RevokeCause::NotAllowed, now, out);
+            out.control(session, Message::AffiliateRefused(self.id().clone(), Reason::NotAMember));
+        }
+        let lasts = !self.emergency.is_empty();
+        let (plan, members) = (&self.plan, &self.members);
+        // A claim is judged again as it was made: a right that was withdrawn ends what it allowed.
+        let lost = |claim: &Claim| {
+            let own = members.contains_key(&claim.party.session);
+            own && judge_local(plan, &claim.party.identity, claim.priority, lasts).is_err()
+        };
+        match &mut self.side {
+            Side::Arbiter(arbiter) => {
+                arbiter.set_timers(plan.timers);
+                let current = arbiter.current().map(|current| &current.claim);
+                let silenced: Vec<Party> = current
+                    .into_iter()
+                    .chain(arbiter.queue().claims())
+                    .filter(|claim| lost(claim))
+                    .map(|claim| claim.party.clone())
+                    .collect();
+                arbiter.leave_if(|party| silenced.contains(party), RevokeCause::NotAllowed, now);
+            }
+            Side::Partner(follower) => {
+                let silenced: Vec<Party> = follower.claims().filter(|claim| lost(claim)).map(|claim| claim.party.clone()).collect();
+                let mut relays = Vec::new();
+                for party in silenced {
+                    relays.extend(follower.leave(&party, RevokeCause::NotAllowed, &mut self.gate, now, out));
+                }
+                self.relay(relays, now, out);
+            }
+        }
+        self.drain(out);
+    }
+
+    // === Members ===
+
+    /// A session joined; rights were checked.
+    pub(crate) fn join(&mut self, session: SessionId, talker: Talker, now: Instant, out: &mut Outbox) {
+        let rights = self.plan.rights(&talker.identity);
+        self.members.insert(session, talker);
+        self.renew_listeners();
+        let affiliated = Affiliated {
+            talkgroup: self.id().clone(),
+            handle: self.handle,
+            title: self.plan.title.clone(),
+            agency: self.plan.agency.clone(),
+            rights,
+            // A spurt under way must pass at the late joiner too, so the base line lies before it.
+            baseline: self.current_taken(now).map_or_else(|| self.gate.newest(), |t| before(t.spurt)),
+            current: self.current_taken(now),
+            emergency: self.emergency.first().cloned(),
+            far_sides: self.far_sides(),
+        };
+        out.control(session, Message::Affiliated(Box::new(affiliated)));
+    }
+
+    /// A session left or ended.
+    pub(crate) fn leave(&mut self, session: SessionId, cause: RevokeCause, now: Instant, out: &mut Outbox) {
+        let Some(talker) = self.members.remove(&session) else { return };
+        self.renew_listeners();
+        let party = Party { session, identity: talker.identity };
+        match &mut self.side {
+            Side::Arbiter(arbiter) => arbiter.leave(&party, cause, now),
+            Side::Partner(follower) => {
+                let relays = follower.leave(&party, cause, &mut self.gate, now, out);
+                self.relay(relays, now, out);
+            }
+        }
+        self.drain(out);
+    }
+
+    /// Who talks, for late entry.
+    pub(crate) fn current_taken(&self, now: Instant) -> Option<Taken> {
+        match &self.side {
+            Side::Arbiter(arbiter) => arbiter.taken(now),
+            Side::Partner(follower) => follower.talking().and_then(|talking| {
+                let (talker, spurt, tier, via, since) = match talking {
+                    Talking::Local { claim, spurt, since, .. } => (claim.talker.clone(), *spurt, claim.priority.tier, None, *since),
+                    Talking::Remote { taken, spurt, since } => {
+                        let taken = taken.as_ref()?;
+                        (taken.talker.clone(), *spurt, taken.tier, taken.via.clone(), *since)
+                    }
+                };
+                let elapsed_ms = crate::millis(now.saturating_duration_since(since));
+                Some(Taken { spurt, talker, tier, via, elapsed_ms })
+            }),
+        }
+    }
+
+    pub(super) fn far_sides(&self) -> Vec<FarSide> {
+        let present = self.far.values().map(|far| (&far.authority, true));
+        let away = self.away.iter().map(|authority| (authority, false));
+        present
+            .chain(away)
+            .map(|(authority, present)| FarSide { talkgroup: self.id().clone(), authority: authority.clone(), present })
+            .collect()
+    }
+
+    // === Voice ===
+
+    /// A voice frame from a session, already decoded; `bytes` is the datagram as it came.
+    pub(crate) fn voice(&mut self, session: SessionId, voice: &Voice, bytes: Bytes, now: Instant, out: &mut Outbox) {
+        let copy = self.last_frame.as_mut().filter(|l| (l.session, l.spurt, l.seq) == (session, voice.spurt, voice.seq));
+        let copy = copy.filter(|_| self.gate.newest() == voice.spurt);
+        let tier = match copy {
+            Some(LastFrame { copies: 0, .. }) => return,
+            Some(last) => {
+                last.copies -= 1;
+                last.tier
+            }
+            None => {
+                // The tier is the grant's; what a member writes into its frames lifts nothing.
+                let tier = self.tier_of(session).unwrap_or(voice.tier);
+                if !self.admit(session, voice, now, out) {
+                    self.drain(out);
+                    return;
+                }
+                if voice.last {
+                    self.last_frame = Some(LastFrame { session, spurt: voice.spurt, seq: voice.seq, tier, copies: COPIES });
+                }
+                tier
+            }
+        };
+        let as_it_came = voice.handle == self.handle && voice.tier == tier;
+        let datagram = if as_it_came { bytes } else { Voice { handle: self.handle, tier, ..voice.clone() }.encode() };
+        out.outputs.push_back(Output::Voice(Fanout {
+            to: Arc::clone(&self.listeners),
+            except: session,
+            datagram,
+            tier,
+            level: self.level,
+            backlog: voice.seq.0 < BACKLOG_FRAMES,
+        }));
+        self.drain(out);
+    }
+
+    /// The tier in which whoever is heard on this session was granted; `None` for the home, whose frames are the truth.
+    fn tier_of(&self, session: SessionId) -> Option<Tier> {
+        match &self.side {
+            Side::Arbiter(arbiter) => arbiter.current().map(|current| current.claim.priority.tier),
+            Side::Partner(follower) => follower.tier_of(session),
+        }
+    }
+
+    pub(super) fn admit(&mut self, session: SessionId, voice: &Voice, now: Instant, out: &mut Outbox) -> bool {
+        match &mut self.side {
+            // The gate first: it knows duplicates, and the arbiter may end the spurt with this very frame.
+            Side::Arbiter(arbiter) => {
+                let holds = arbiter.current().is_some_and(|current| current.claim.party.session == session);
+                holds && self.gate.admit(voice.spurt, voice.seq) == Admit::Pass && arbiter.voice(session, voice.spurt, voice.seq, now)
+            }
+            Side::Partner(follower) if follower.home.session == session => {
+                if !follower.home.is_heard() || follower.is_settling() {
+                    return false;
+                }
+                match self.gate.admit_from_source(voice.spurt, voice.seq) {
+                    Admit::Pass => true,
+                    Admit::Begins => {
+                        let ended = follower.begun_by_voice(voice.spurt, now);
+                        self.relay(ended, now, out);
+                        true
+                    }
+                    Admit::Duplicate | Admit::Stale => false,
+                }
+            }
+            Side::Partner(follower) => follower.may_talk(session, voice.spurt) && self.gate.admit(voice.spurt, voice.seq) == Admit::Pass,
+        }
+    }
+
+    pub(super) fn renew_listeners(&mut self) {
+        let far = self.far.values().filter(|far| self.carries(self.source, far)).map(|far| far.session);
+        self.listeners = self.members.keys().copied().chain(far).collect();
+    }
+
+    /// Whether a spurt from that session is carried to a far side: agreed with it, and, if it came from another far side, listed
+    /// under *onward* in the agreements with both.
+    fn carries(&self, source: Option<SessionId>, to: &Far) -> bool {
+        let from = source.and_then(|session| self.far.get(&session)).filter(|from| from.session != to.session);
+        to.hears_us() && from.is_none_or(|from| from.onward.contains(&to.authority) && to.onward.contains(&from.authority))
+    }
+
+    // === Time and output ===
+
+    pub(crate) fn poll_timeout(&self) -> Deadline {
+        match &self.side {
+            Side::Arbiter(arbiter) => arbiter.poll_timeout(),
+            Side::Partner(follower) => follower.poll_timeout(),
+        }
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant, out: &mut Outbox) {
+        match &mut self.side {
+            Side::Arbiter(arbiter) => arbiter.handle_timeout(now),
+            Side::Partner(follower) if follower.emergency_overdue(now) => {
+                self.detach(now, out);
+                self.raise_waiting_emergencies(out);
+            }
+            Side::Partner(_) => {}
+        }
+        self.drain(out);
+    }
+
+    /// Passes on what the arbiter said.
+    pub(crate) fn drain(&mut self, out: &mut Outbox) {
+        let own_side_only = self.detached.is_some() || (self.far.is_empty() && !self.away.is_empty());
+        // The spurt that ended in this round; what comes next tells whether somebody follows.
+        let mut over = None;
+        loop {
+            let Side::Arbiter(arbiter) = &mut self.side else { return };
+            let Some(say) = arbiter.poll() else { return };
+            match say {
+                Say::To(party, mut body) => {
+                    match &mut body {
+                        FloorBody::Granted(granted) => granted.own_side_only = own_side_only,
+                        FloorBody::Deny { cause, .. } => {
+                            let agreement = self.far.get(&party.session).map(|far| far.agreement.clone());
+                            out.event(self.denied_event(&party.identity, *cause, agreement));
+                        }
+                        FloorBody::Request(_)
+                        | FloorBody::Queued { .. }
+                        | FloorBody::Taken(_)
+                        | FloorBody::Idle(_)
+                        | FloorBody::Release(_)
+                        | FloorBody::Revoke(_)
+                        | FloorBody::Ack { .. } => {}
+                    }
+                    self.tell_party(&party, body, out);
+                }
+                Say::Taken(taken) => self.say_taken(taken, out),
+                Say::Idle(idle) => {
+                    if idle.is_lost() {
+                        self.gate.cut(idle.spurt);
+                    }
+                    self.tell_members(None, &FloorBody::Idle(idle), out);
+                    self.tell_far_over(over.take(), out);
+                }
+                Say::Began(spurt) => {
+                    self.gate.open(spurt);
+                    let current = arbiter.current().map(|current| &current.claim);
+                    self.level = current.map_or_else(Level::default, |claim| claim.priority.level);
+                    self.source = current.map(|claim| claim.party.session);
+                    self.renew_listeners();
+                    self.tell_far_over(over.take().map(|(session, idle)| (session, Idle { followed: true, ..idle })), out);
+                }
+                Say::Ended(ended) => {
+                    over = Some((
+                        ended.party.session,
+                        Idle { spurt: ended.spurt, last_seq: ended.last_seq, cause: ended.cause, followed: false },
+                    ));
+                    self.record(ended.talker, ended.priority, ended.spurt, ended.duration, ended.cause, out);
+                }
+            }
+        }
+    }
+
+    /// A far side hears of every end with its cause, even if somebody else is granted at once: it keeps records too.
+    fn tell_far_over(&self, over: Option<(SessionId, Idle)>, out: &mut Outbox) {
+        let Some((source, idle)) = over else { return };
+        for far in self.far.values().filter(|far| far.session == source || self.carries(Some(source), far)) {
+            let floor = Floor { talkgroup: far.home.clone(), party: None, body: FloorBody::Idle(idle.clone()) };
+            out.control(far.session, Message::Floor(floor));
+        }
+    }
+
+    pub(super) fn say_taken(&self, taken: Taken, out: &mut Outbox) {
+        let talker_session = match &self.side {
+            Side::Arbiter(arbiter) => arbiter.current().map(|current| current.claim.party.session),
+            Side::Partner(_) => None,
+        };
+        self.tell_members(talker_session, &FloorBody::Taken(taken.clone()), out);
+        let body = FloorBody::Taken(taken);
+        for far in self.far.values().filter(|far| Some(far.session) != talker_session && self.carries(talker_session, far)) {
+            out.control(far.session, Message::Floor(Floor { talkgroup: far.home.clone(), party: None, body: body.clone() }));
+        }
+    }
+
+    pub(super) fn tell_party(&self, party: &Party, body: FloorBody, out: &mut Outbox) {
+        match self.far.get(&party.session) {
+            Some(far) => {
+                let floor = Floor { talkgroup: far.home.clone(), party: Some(party.identity.clone()), body };
+                out.control(party.session, Message::Floor(floor));
+            }
+            None => self.tell_member(party.session, body, out),
+        }
+    }
+
+    pub(super) fn tell_member(&self, session: SessionId, body: FloorBody, out: &mut Outbox) {
+        if self.members.contains_key(&session) {
+            out.control(session, Message::Floor(Floor { talkgroup: self.id().clone(), party: None, body }));
+        }
+    }
+
+    pub(super) fn tell_members(&self, except: Option<SessionId>, body: &FloorBody, out: &mut Outbox) {
+        for session in self.members.keys().filter(|session| Some(**session) != except) {
+            let floor = Floor { talkgroup: self.id().clone(), party: None, body: body.clone() };
+            out.control(*session, Message::Floor(floor));
+        }
+    }
+}
+
+/// A base line just before a spurt.
+fn before(spurt: Spurt) -> Spurt {
+    Spurt::from_bits(spurt.to_bits().wrapping_sub(1))
+}

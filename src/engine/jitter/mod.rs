@@ -1,0 +1,274 @@
+//! The unit's jitter buffer, shaped for push-to-talk: one per talkgroup view, anchored anew at every spurt.
+//!
+//! In the data path: the handset [inserts](JitterBuffer::insert) the voice frames its view has granted; the playout driver
+//! asks [`due`](JitterBuffer::due) every 20 ms and decodes what it gets.
+//!
+//! # Times
+//! The first frame is held until it is older than the [target](Stats::target) less one tick; from then on each tick plays the
+//! next place of the spurt. The delay **grows** when a frame is awaited in vain and then comes: it is played, not thrown
+//! away, so a stall costs a pause and no syllable. If it never comes, the ticks waited stand for it and the delay stays. The
+//! delay **shrinks** back to the target inside the spurt: hold beats are skipped freely, and otherwise two frames
+//! are [merged](Playout::Merge) into one tick, at most every tenth (every fifth when more than 200 ms are to be made up). The
+//! burst of an instant start is played whole first.
+//!
+//! # Ends
+//! A spurt ends after its last frame, or when [`ended`](JitterBuffer::ended) was told and 200 ms brought nothing more, or at a
+//! [`cut`](JitterBuffer::cut). Frames of the spurt after it wait for that end. Frames of a spurt that is over are refused.
+
+mod burst;
+mod delay;
+mod player;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use burst::Burst;
+use bytes::Bytes;
+pub use delay::{Histogram, TARGET_MAX, TARGET_MIN, TARGET_START};
+use player::{Player, Tick};
+use wire::{Seq, Spurt};
+
+/// Length of a voice frame and of a playout tick.
+pub const FRAME: Duration = Duration::from_millis(20);
+
+/// Spurts at once: one plays, two wait. One more ends the first.
+const BURSTS_MAX: usize = 3;
+/// Ends not yet told; each spurt has one.
+const ENDS_MAX: usize = 8;
+
+/// What became of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inserted {
+    /// It will be played.
+    New,
+    /// It is here or was played already.
+    Duplicate,
+    /// Its place has passed.
+    Late,
+    /// Its spurt is over, or was never the newest.
+    WrongSpurt,
+    /// It is in; the earliest frame that waited was dropped for it.
+    Full,
+}
+
+/// What the driver plays in one tick.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Playout {
+    /// Decode and play.
+    Frame(Bytes),
+    /// Decode the redundancy (FEC) that `next` carries for the frame before it; `next` itself comes in the next tick.
+    Fec {
+        /// The packet after the lost one.
+        next: Bytes,
+    },
+    /// Decode both, in order, and play one frame that fades from the first into the second: the delay shrinks by 20 ms.
+    Merge {
+        /// The earlier packet.
+        first: Bytes,
+        /// The later packet.
+        second: Bytes,
+    },
+    /// Nothing came: let the decoder conceal one frame.
+    Conceal,
+    /// Play silence.
+    Silence,
+    /// The spurt is over. Takes no time: ask again in the same tick.
+    End(Spurt),
+}
+
+/// Counters and delays of a buffer since it was made.
+#[derive(Clone, Debug, Default)]
+pub struct Stats {
+    /// New frames taken in, hold beats included.
+    pub received: u64,
+    /// Frames played, merged ones included, hold beats not.
+    pub played: u64,
+    /// Frames repaired from the redundancy of the next.
+    pub repaired: u64,
+    /// Ticks concealed.
+    pub concealed: u64,
+    /// Frames that came after their place had passed.
+    pub late: u64,
+    /// Frames that came again.
+    pub duplicates: u64,
+    /// Frames of a spurt that was not to be heard.
+    pub foreign: u64,
+    /// Frames dropped unplayed: buffer full, spurt cut, delay above one second.
+    pub dropped: u64,
+    /// Frames merged into the one before.
+    pub merged: u64,
+    /// Delay of the frame played last, against the fastest path.
+    pub delay: Duration,
+    /// Delay aimed for.
+    pub target: Duration,
+    /// Delay of every frame played, from its arrival to its tick.
+    pub delays: Histogram,
+}
+
+/// Holds frames until they are due; the driver calls [`due`](Self::due) every 20 ms.
+#[derive(Debug, Default)]
+pub struct JitterBuffer {
+    estimator: delay::Estimator,
+    /// The spurt that plays, then those that wait for its end.
+    bursts: VecDeque<Burst>,
+    /// The newest spurt that is over.
+    over: Option<Spurt>,
+    ends: VecDeque<Spurt>,
+    stats: Stats,
+}
+
+impl JitterBuffer {
+    /// An empty buffer.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Forgets every spurt and the base line of their numbers: a new session with the source of truth. No end is told.
+    pub fn reset(&mut self) {
+        *self = Self { estimator: self.estimator.clone(), stats: std::mem::take(&mut self.stats), ..Self::default() };
+        self.estimator.reanchor();
+    }
+
+    /// The view granted the spurt. An earlier spurt whose end was not told has ended with what is here; frames that came
+    /// before this call are kept. Numbers not above those known are ignored.
+    pub fn start(&mut self, spurt: Spurt, now: Instant) {
+        self.open(spurt, now);
+    }
+
+    /// Takes a frame in. A spurt above all known ones starts as by [`start`](Self::start).
+    ///
+    /// An empty payload is a hold beat: 20 ms of the source's silence. `last` marks the spurt's last frame.
+    pub fn insert(&mut self, spurt: Spurt, seq: Seq, payload: Bytes, last: bool, now: Instant) -> Inserted {
+        let Some(index) = self.open(spurt, now) else {
+            self.stats.foreign += 1;
+            return Inserted::WrongSpurt;
+        };
+        let plays = index == 0;
+        let hold = payload.is_empty();
+        let burst = &mut self.bursts[index];
+        let inserted = burst.insert(seq, payload, now);
+        if last && burst.last.is_none() {
+            burst.last = Some(seq);
+        }
+        match inserted {
+            Inserted::New | Inserted::Full => {
+                self.stats.received += 1;
+                self.stats.dropped += u64::from(inserted == Inserted::Full);
+                if plays {
+                    observe(&mut self.estimator, seq, hold, now);
+                }
+            }
+            Inserted::Duplicate => self.stats.duplicates += 1,
+            Inserted::Late | Inserted::WrongSpurt => self.stats.late += 1,
+        }
+        inserted
+    }
+
+    /// No frame after `last` will come (`None`: nobody knows which was the last). What is here is played out, missing
+    /// frames are awaited for 200 ms at most.
+    pub fn ended(&mut self, spurt: Spurt, last: Option<Seq>, now: Instant) {
+        let Some(burst) = self.bursts.iter_mut().find(|burst| burst.spurt == spurt) else { return };
+        burst.last = burst.last.or(last);
+        burst.ended.get_or_insert(now);
+    }
+
+    /// Ends the spurt, and every earlier one, at once; what waited is dropped.
+    pub fn cut(&mut self, spurt: Spurt) {
+        while self.bursts.front().is_some_and(|burst| !burst.spurt.is_after(spurt)) {
+            self.finish();
+        }
+        if self.over.is_none_or(|over| spurt.is_after(over)) {
+            self.over = Some(spurt);
+        }
+    }
+
+    /// What to play in the tick at `now`; `None` before the first frame of a spurt is due: play nothing.
+    ///
+    /// Call it every 20 ms, and again in the same tick after [`Playout::End`].
+    pub fn due(&mut self, now: Instant) -> Option<Playout> {
+        if let Some(spurt) = self.ends.pop_front() {
+            return Some(Playout::End(spurt));
+        }
+        let waits_behind = self.bursts.get(1).is_some_and(|next| !next.frames.is_empty());
+        let burst = self.bursts.front_mut()?;
+        let mut player = Player { burst, estimator: &self.estimator, stats: &mut self.stats, waits_behind };
+        match player.tick(now) {
+            Tick::Play(playout) => Some(playout),
+            Tick::Nothing => None,
+            Tick::Over => {
+                self.finish();
+                self.ends.pop_front().map(Playout::End)
+            }
+        }
+    }
+
+    /// The spurt that plays, or will play next.
+    pub fn playing(&self) -> Option<Spurt> {
+        self.bursts.front().map(|burst| burst.spurt)
+    }
+
+    /// Whether anything plays or waits, so that ticks are needed.
+    pub fn is_active(&self) -> bool {
+        !self.bursts.is_empty() || !self.ends.is_empty()
+    }
+
+    /// Whether a frame waits to be played.
+    pub fn holds_frames(&self) -> bool {
+        self.bursts.iter().any(|burst| !burst.frames.is_empty())
+    }
+
+    /// Counters and delays.
+    pub fn stats(&self) -> Stats {
+        Stats { target: self.estimator.target(), ..self.stats.clone() }
+    }
+
+    /// Finds the spurt or, if it is newer than all, makes room for it; `None` if it must not be heard.
+    fn open(&mut self, spurt: Spurt, now: Instant) -> Option<usize> {
+        if let Some(index) = self.bursts.iter().position(|burst| burst.spurt == spurt) {
+            return Some(index);
+        }
+        let newest = self.bursts.back().map(|burst| burst.spurt).or(self.over);
+        if newest.is_some_and(|newest| !spurt.is_after(newest)) {
+            return None;
+        }
+        if let Some(before) = self.bursts.back_mut() {
+            before.ended.get_or_insert(now);
+        }
+        if self.bursts.len() == BURSTS_MAX {
+            self.finish();
+        }
+        if self.bursts.is_empty() {
+            self.estimator.reanchor();
+        }
+        self.bursts.push_back(Burst::new(spurt));
+        Some(self.bursts.len() - 1)
+    }
+
+    /// Ends the spurt that plays; the next one's arrivals, seen so far only by it, set the new time scale.
+    fn finish(&mut self) {
+        let Some(done) = self.bursts.pop_front() else { return };
+        self.stats.dropped += u64::try_from(done.frames.len()).unwrap_or(u64::MAX);
+        self.over = Some(done.spurt);
+        if self.ends.len() == ENDS_MAX {
+            self.ends.pop_front();
+        }
+        self.ends.push_back(done.spurt);
+        self.estimator.reanchor();
+        if let Some(next) = self.bursts.front() {
+            for (seq, frame) in &next.frames {
+                observe(&mut self.estimator, Seq(*seq), frame.payload.is_empty(), frame.arrived);
+            }
+        }
+    }
+}
+
+/// Feeds an arrival to the estimator. A hold beat says nothing about the path, and the source may start again at any time after it.
+fn observe(estimator: &mut delay::Estimator, seq: Seq, hold: bool, at: Instant) {
+    if hold {
+        estimator.reanchor();
+    } else {
+        estimator.observe(seq, at);
+    }
+}
