@@ -1,0 +1,343 @@
+//! Bound UDP ports that turn addresses into connections with a proven identity, accepting and dialling.
+//!
+//! Between the sockets and [`crate::link`]. An [`Endpoint`] is a gateway's port: it accepts and dials from the same
+//! address. A [`Dialer`] is a unit's: it only dials. Certificate and trust are read anew for each handshake, so that
+//! a reload needs no new socket.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use quinn::{Incoming, RecvStream, SendStream, Side};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+use tracing::debug;
+use wire::{Authority, Identity, Reason};
+
+use crate::clock::{Clock, TokenTime};
+use crate::config::{self, HANDSHAKE_TIMEOUT, HANDSHAKES_MAX, Port, RETRY_FROM};
+use crate::identity::{Certified, OwnIdentity};
+use crate::keys::Keys;
+use crate::reason;
+use crate::sockets::Sockets;
+use crate::tls;
+pub use crate::tls::TlsError;
+use crate::trust::SharedTrust;
+use crate::verify::{AnswererVerifier, CallerVerifier, Verdict};
+
+/// Time the dialling side has to open its control stream after the handshake.
+pub const CONTROL_STREAM_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Whom a dialler expects to answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// Exactly this gateway: how gateways dial their peers.
+    Gateway(Identity),
+    /// Any gateway of one of these authorities: how units dial.
+    AnyGatewayOf(Vec<Authority>),
+}
+
+/// A port that cannot be opened; the operator's to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The operating system refused the address.
+    #[error("{addr}: {source}")]
+    Address {
+        /// The address asked for.
+        addr: SocketAddr,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// TLS refused our certificate or settings.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// A connection whose other side is known.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// The QUIC connection; the last clone dropped closes it.
+    pub quic: quinn::Connection,
+    /// Who is on the other side.
+    pub certified: Certified,
+}
+
+impl Connection {
+    /// Opens the control stream: the dialling side's first act. The other side sees it with the first bytes written.
+    ///
+    /// # Errors
+    /// The reason for which the connection ended.
+    pub async fn open_control(&self) -> Result<(SendStream, RecvStream), Reason> {
+        self.quic.open_bi().await.map_err(|error| reason::of_connection(&error, self.quic.side()))
+    }
+
+    /// Waits for the control stream of the side that dialled, at most [`CONTROL_STREAM_TIMEOUT`].
+    ///
+    /// # Errors
+    /// [`Reason::Timeout`], or the reason for which the connection ended.
+    pub async fn accept_control(&self) -> Result<(SendStream, RecvStream), Reason> {
+        match timeout(CONTROL_STREAM_TIMEOUT, self.quic.accept_bi()).await {
+            Ok(Ok(streams)) => Ok(streams),
+            Ok(Err(error)) => Err(reason::of_connection(&error, self.quic.side())),
+            Err(_) => Err(Reason::Timeout),
+        }
+    }
+
+    /// Waits until the connection has ended, and says why. A dialler learns only here that its own certificate was
+    /// refused: in TLS 1.3 the handshake is complete on its side before the other has judged it.
+    pub async fn closed(&self) -> Reason {
+        reason::of_connection(&self.quic.closed().await, self.quic.side())
+    }
+
+    /// Closes at once, without flushing anything; [`crate::link`] closes in order.
+    pub fn close(&self, reason: Reason) {
+        self.quic.close(reason::close_code(reason), reason.as_str().as_bytes());
+    }
+}
+
+/// What dialling needs; shared by [`Endpoint`] and [`Dialer`].
+#[derive(Debug)]
+struct Core {
+    quic: quinn::Endpoint,
+    port: Port,
+    own: ArcSwap<OwnIdentity>,
+    trust: SharedTrust,
+    clock: Clock,
+    transport: Arc<quinn::TransportConfig>,
+}
+
+impl Core {
+    async fn dial(&self, addr: SocketAddr, expect: Expect, limit: Duration) -> Result<Connection, Reason> {
+        let verdict = Verdict::default();
+        let verifier = AnswererVerifier { trust: self.trust.load_full(), port: self.port, expect, verdict: verdict.clone() };
+        let crypto = tls::client(self.port, &self.own.load(), verifier, &self.clock).map_err(|error| {
+            debug!(%error, "cannot dial");
+            Reason::TlsFailure
+        })?;
+        let mut config = quinn::ClientConfig::new(Arc::new(crypto));
+        config.transport_config(Arc::clone(&self.transport));
+        let connecting = self.quic.connect_with(config, addr, tls::SERVER_NAME).map_err(|error| reason::of_connect(&error))?;
+        let quic = match timeout(limit, connecting).await {
+            Ok(Ok(quic)) => quic,
+            Ok(Err(error)) => {
+                let why = verdict.refused().unwrap_or_else(|| reason::of_handshake(&error, Side::Client));
+                debug!(%addr, %error, reason = %why, "dialling failed");
+                return Err(why);
+            }
+            Err(_) => return Err(Reason::Unreachable),
+        };
+        connected(quic)
+    }
+}
+
+fn connected(quic: quinn::Connection) -> Result<Connection, Reason> {
+    match Certified::of_connection(&quic) {
+        Ok(certified) => Ok(Connection { quic, certified }),
+        Err(error) => {
+            debug!(%error, "verified certificate cannot be read");
+            quic.close(reason::close_code(Reason::BadCertificate), b"");
+            Err(Reason::BadCertificate)
+        }
+    }
+}
+
+/// A gateway's bound port: accepts and dials. Cheap to clone; all clones are the same port.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    core: Arc<Core>,
+    handshakes: Arc<Semaphore>,
+    server: Arc<quinn::ServerConfig>,
+}
+
+impl Endpoint {
+    /// Binds a port that accepts and dials.
+    ///
+    /// # Errors
+    /// [`BindError`] if the address is taken or TLS refuses our certificate.
+    pub fn bind(
+        sockets: &dyn Sockets,
+        addr: SocketAddr,
+        port: Port,
+        own: OwnIdentity,
+        trust: SharedTrust,
+        keys: &Keys,
+        clock: Clock,
+    ) -> Result<Self, BindError> {
+        let transport = config::transport(port);
+        let verifier = CallerVerifier { trust: trust.load_full(), port, verdict: Verdict::default() };
+        let crypto = tls::server(port, &own, verifier, &clock)?;
+        let mut server = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+        server.transport_config(Arc::clone(&transport)).time_source(Arc::new(TokenTime(Arc::clone(&clock))));
+        config::limit_server(port, &mut server);
+        let quic = open(sockets, addr, keys, Some(server.clone()))?;
+        let core = Core { quic, port, own: ArcSwap::from_pointee(own), trust, clock, transport };
+        Ok(Self { core: Arc::new(core), handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)), server: Arc::new(server) })
+    }
+
+    /// The next caller worth a handshake; `None` when the port is closed. Callers beyond [`HANDSHAKES_MAX`] are
+    /// refused; from [`RETRY_FROM`] on an address must prove itself first.
+    pub async fn accept(&self) -> Option<Accepting> {
+        loop {
+            let incoming = self.core.quic.accept().await?;
+            let Ok(permit) = Arc::clone(&self.handshakes).try_acquire_owned() else {
+                debug!(from = %incoming.remote_address(), port = self.core.port.as_str(), "refused: too many handshakes");
+                incoming.refuse();
+                continue;
+            };
+            let crowded = self.handshakes.available_permits() < HANDSHAKES_MAX - RETRY_FROM;
+            if crowded && !incoming.remote_address_validated() && incoming.may_retry() {
+                if let Err(error) = incoming.retry() {
+                    error.into_incoming().ignore();
+                }
+                continue;
+            }
+            return Some(Accepting { incoming, permit, endpoint: self.clone() });
+        }
+    }
+
+    /// Dials a gateway from this port.
+    ///
+    /// # Errors
+    /// [`Reason::Unreachable`] without an answer in `limit`, else why this side or the other refused.
+    pub async fn dial(&self, addr: SocketAddr, expect: Expect, limit: Duration) -> Result<Connection, Reason> {
+        self.core.dial(addr, expect, limit).await
+    }
+
+    /// Replaces our certificate for later handshakes; live connections keep theirs.
+    pub fn set_own_identity(&self, own: OwnIdentity) {
+        self.core.own.store(Arc::new(own));
+    }
+
+    /// The bound address.
+    ///
+    /// # Errors
+    /// What the operating system says; never for a bound socket in practice.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.core.quic.local_addr()
+    }
+
+    /// Closes every connection with the reason and stops accepting; wait with [`Self::wait_idle`] until all is sent.
+    pub fn close(&self, reason: Reason) {
+        self.core.quic.close(reason::close_code(reason), reason.as_str().as_bytes());
+    }
+
+    /// Waits until the last connection has left.
+    pub async fn wait_idle(&self) {
+        self.core.quic.wait_idle().await;
+    }
+}
+
+/// A caller whose handshake has not begun.
+#[derive(Debug)]
+pub struct Accepting {
+    incoming: Incoming,
+    permit: OwnedSemaphorePermit,
+    endpoint: Endpoint,
+}
+
+impl Accepting {
+    /// Where the caller sits.
+    pub fn remote_address(&self) -> SocketAddr {
+        self.incoming.remote_address()
+    }
+
+    /// Drops the caller without a word, before any crypto is spent.
+    pub fn ignore(self) {
+        self.incoming.ignore();
+    }
+
+    /// Makes the handshake, at most [`HANDSHAKE_TIMEOUT`]. Run it beside the accept loop, in a task.
+    ///
+    /// # Errors
+    /// Why the caller was refused, went away, or was too slow.
+    pub async fn complete(self) -> Result<Connection, Reason> {
+        let Self { incoming, permit, endpoint } = self;
+        let core = &endpoint.core;
+        let from = incoming.remote_address();
+        let verdict = Verdict::default();
+        let verifier = CallerVerifier { trust: core.trust.load_full(), port: core.port, verdict: verdict.clone() };
+        let crypto = tls::server(core.port, &core.own.load(), verifier, &core.clock).map_err(|error| {
+            debug!(%error, "cannot accept");
+            Reason::TlsFailure
+        })?;
+        let mut config = quinn::ServerConfig::clone(&endpoint.server);
+        config.crypto = Arc::new(crypto);
+        let refused = |error: &quinn::ConnectionError| {
+            let why = verdict.refused().unwrap_or_else(|| reason::of_handshake(error, Side::Server));
+            debug!(%from, port = core.port.as_str(), reason = %why, "handshake refused");
+            why
+        };
+        let connecting = incoming.accept_with(Arc::new(config)).map_err(|error| refused(&error))?;
+        let result = match timeout(HANDSHAKE_TIMEOUT, connecting).await {
+            Ok(Ok(quic)) if tls::spoken(core.port, &quic) => connected(quic),
+            Ok(Ok(quic)) => {
+                quic.close(reason::close_code(Reason::NotAGateway), b"");
+                Err(Reason::NotAGateway)
+            }
+            Ok(Err(error)) => Err(refused(&error)),
+            Err(_) => Err(Reason::Timeout),
+        };
+        drop(permit);
+        result
+    }
+}
+
+/// A unit's socket: dials, never accepts. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Dialer {
+    core: Arc<Core>,
+}
+
+impl Dialer {
+    /// Binds a local address to dial from; `0.0.0.0:0` or `[::]:0` lets the system choose. It reaches only its own IP version.
+    ///
+    /// # Errors
+    /// [`BindError`] if the address is taken.
+    pub fn bind(
+        sockets: &dyn Sockets,
+        local: SocketAddr,
+        port: Port,
+        own: OwnIdentity,
+        trust: SharedTrust,
+        keys: &Keys,
+        clock: Clock,
+    ) -> Result<Self, BindError> {
+        let quic = open(sockets, local, keys, None)?;
+        let transport = config::transport(port);
+        Ok(Self { core: Arc::new(Core { quic, port, own: ArcSwap::from_pointee(own), trust, clock, transport }) })
+    }
+
+    /// Dials a gateway.
+    ///
+    /// # Errors
+    /// [`Reason::Unreachable`] without an answer in `limit`, else why this side or the other refused.
+    pub async fn dial(&self, addr: SocketAddr, expect: Expect, limit: Duration) -> Result<Connection, Reason> {
+        self.core.dial(addr, expect, limit).await
+    }
+
+    /// The bound address.
+    ///
+    /// # Errors
+    /// What the operating system says; never for a bound socket in practice.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.core.quic.local_addr()
+    }
+
+    /// Closes every connection with the reason; wait with [`Self::wait_idle`] until all is sent.
+    pub fn close(&self, reason: Reason) {
+        self.core.quic.close(reason::close_code(reason), reason.as_str().as_bytes());
+    }
+
+    /// Waits until the last connection has left.
+    pub async fn wait_idle(&self) {
+        self.core.quic.wait_idle().await;
+    }
+}
+
+fn open(sockets: &dyn Sockets, addr: SocketAddr, keys: &Keys, server: Option<quinn::ServerConfig>) -> Result<quinn::Endpoint, BindError> {
+    let fail = |source| BindError::Address { addr, source };
+    let socket = sockets.bind(addr).map_err(fail)?;
+    quinn::Endpoint::new_with_abstract_socket(keys.endpoint_config(), server, socket, sockets.runtime()).map_err(fail)
+}
