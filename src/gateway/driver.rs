@@ -1,0 +1,382 @@
+//! The one task that owns the hub: waits, feeds it, carries out what it says.
+//!
+//! Data path: a link's pump hands in messages and datagrams ([`Inbound`]); the driver adds the time and asks the hub; what
+//! the hub says goes to the links' queues. Nothing here decides. The task runs on the voice thread; records, status and
+//! files are served elsewhere and only told from here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use engine::hub::{Caller, Event, Fanout, Hub, Output};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant as TokioInstant, MissedTickBehavior, interval, sleep_until};
+use transport::clock::Clock;
+use transport::config::Port;
+use transport::endpoint::Endpoint;
+use transport::link::Inbound;
+use transport::trust::SharedTrust;
+use wire::frame::CHUNK_MAX_BYTES;
+use wire::{Epoch, Identity, Reason, SessionId};
+
+use crate::config::Config;
+use crate::link::{Link, NewLink, Offer};
+use crate::plan::plan_of;
+use crate::ports::PeerState;
+use crate::refusals::Refusals;
+use crate::report::Reporter;
+
+/// Inputs of accept loops, dialling tasks and the operator that wait for the driver; then they wait.
+pub(crate) const INPUTS_MAX: usize = 64;
+/// Messages and datagrams of all links that wait for the driver. Full: datagrams are dropped and counted, messages wait.
+const INBOUND_MAX: usize = 4_096;
+/// Inbound items handled in one turn before timers and other inputs are looked at again.
+const BATCH: usize = 64;
+/// How often the status is published.
+const TICK: Duration = Duration::from_millis(200);
+/// How often the wall clock is read: ends of certificates, dates of agreements.
+const SECOND: Duration = Duration::from_secs(1);
+/// Certificates verified at once when trust has changed: a few milliseconds, well inside a voice frame's 20.
+const SLICE: usize = 8;
+/// Pause between two slices; 1,000 sessions take 1.25 s.
+const SLICE_EVERY: Duration = Duration::from_millis(10);
+/// How long a stopping gateway waits for its sessions to take their farewell.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// What reaches the driver beside the links.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// A connection is ready to carry a session.
+    Link(Box<NewLink>),
+    /// A caller was refused before it had a session.
+    Refused {
+        /// The port it called.
+        port: Port,
+        /// Where it sits.
+        from: SocketAddr,
+        /// Why.
+        reason: Reason,
+    },
+    /// A new configuration is in force; trust has been swapped already.
+    Apply(Box<Config>),
+    /// The lists of revoked certificates changed: sweep now.
+    Sweep,
+    /// Stop: say farewell to every session, then end. Answers when done.
+    Drain(oneshot::Sender<()>),
+}
+
+/// The driver and what it owns.
+pub(crate) struct Driver {
+    pub(crate) hub: Hub,
+    pub(crate) config: Config,
+    pub(crate) trust: SharedTrust,
+    pub(crate) clock: Clock,
+    pub(crate) reporter: Reporter,
+    pub(crate) endpoints: Vec<Endpoint>,
+    /// Told to the dialling tasks.
+    pub(crate) peers: BTreeMap<Identity, watch::Sender<PeerState>>,
+    /// Starts and stops dialling tasks when the configuration changes.
+    pub(crate) dialling: crate::gateway::Dialling,
+    links: Links,
+    next_session: u64,
+    /// Sessions whose certificate is still to be judged by the trust in force.
+    unjudged: BTreeSet<SessionId>,
+    refusals: Refusals,
+    wall_read: Instant,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        config: Config,
+        epoch: Epoch,
+        trust: SharedTrust,
+        clock: Clock,
+        reporter: Reporter,
+        endpoints: Vec<Endpoint>,
+        dialling: crate::gateway::Dialling,
+    ) -> Self {
+        let now = TokioInstant::now().into_std();
+        let unix_s = unix_s(&clock);
+        Self {
+            hub: Hub::new(plan_of(&config), epoch, unix_s, now),
+            config,
+            trust,
+            clock,
+            reporter,
+            endpoints,
+            peers: BTreeMap::new(),
+            dialling,
+            links: BTreeMap::new(),
+            next_session: 1,
+            unjudged: BTreeSet::new(),
+            refusals: Refusals::default(),
+            wall_read: now,
+        }
+    }
+
+    /// Runs until drained or until every sender of `inputs` is gone.
+    pub(crate) async fn run(mut self, mut inputs: mpsc::Receiver<Input>) {
+        let (inbound_sender, mut inbound) = mpsc::channel(INBOUND_MAX);
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut slice = interval(SLICE_EVERY);
+        slice.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.dialling.renew(&self.config, &mut self.peers);
+        loop {
+            let deadline = self.hub.poll_timeout().map(|(at, _)| TokioInstant::from_std(at));
+            // The rare before the frequent: a flood of links holds up neither the operator nor a revocation.
+            tokio::select! {
+                biased;
+                () = sleep_until(deadline.unwrap_or_else(TokioInstant::now)), if deadline.is_some() => {
+                    self.hub.handle_timeout(TokioInstant::now().into_std());
+                }
+                input = inputs.recv() => match input {
+                    Some(Input::Drain(done)) => {
+                        self.drain(&mut inbound).await;
+                        // Whoever asked may have gone already.
+                        let _ = done.send(());
+                        return;
+                    }
+                    Some(input) => self.handle_input(input, &inbound_sender),
+                    None => return,
+                },
+                _ = tick.tick() => self.handle_tick(),
+                _ = slice.tick(), if !self.unjudged.is_empty() => self.judge_slice(),
+                Some((session, item)) = inbound.recv() => self.handle_inbound(session, item),
+            }
+            self.carry_out();
+            // Nor does a flood of callers hold up the links.
+            for _ in 0..BATCH {
+                let Ok((session, item)) = inbound.try_recv() else { break };
+                self.handle_inbound(session, item);
+            }
+        }
+    }
+
+    // === In ===
+
+    fn handle_inbound(&mut self, session: SessionId, item: Inbound) {
+        let now = TokioInstant::now().into_std();
+        match item {
+            Inbound::Message(message) => self.hub.handle_message(session, message, now),
+            Inbound::Datagram(bytes) => self.hub.handle_datagram(session, bytes, now),
+            Inbound::Closed(reason) => {
+                self.links.remove(&session);
+                self.hub.handle_closed(session, reason, now);
+            }
+        }
+        self.carry_out();
+    }
+
+    fn handle_input(&mut self, input: Input, inbound: &mpsc::Sender<(SessionId, Inbound)>) {
+        let now = TokioInstant::now().into_std();
+        match input {
+            Input::Link(new) => {
+                let session = SessionId(self.next_session);
+                self.next_session += 1;
+                let certified = &new.connection.certified;
+                let caller =
+                    Caller { identity: certified.identity.clone(), alias: certified.alias.clone(), agency: certified.agency.clone() };
+                let (dialled, rate) = (new.dialled, self.rate_of(&caller.identity));
+                if let Some(state) = self.peers.get(&caller.identity) {
+                    state.send_replace(PeerState::Up);
+                }
+                self.links.insert(session, Link::start(session, *new, rate, inbound.clone()));
+                // Trust may have changed since the handshake.
+                self.unjudged.insert(session);
+                self.hub.handle_connected(session, caller, dialled, now);
+            }
+            Input::Refused { port, from, reason } => {
+                if self.refusals.admit(now) {
+                    self.reporter.refused(port, from, reason);
+                }
+            }
+            Input::Apply(config) => {
+                self.hub.handle_plan(plan_of(&config), now);
+                self.config = *config;
+                self.dialling.renew(&self.config, &mut self.peers);
+                for (_, state) in self.peers.iter().filter(|(identity, _)| self.hub.has_session(identity)) {
+                    state.send_replace(PeerState::Up);
+                }
+                self.renew_rates();
+                self.sweep();
+            }
+            Input::Sweep => self.sweep(),
+            Input::Drain(_) => {}
+        }
+    }
+
+    fn rate_of(&self, identity: &Identity) -> u32 {
+        self.config.peers.iter().find(|peer| peer.identity() == *identity).map_or(self.config.unit_rate_kbps, |peer| peer.rate_kbps)
+    }
+
+    /// Tells every link its rate; those that know it already are left alone.
+    fn renew_rates(&mut self) {
+        let mut links = std::mem::take(&mut self.links);
+        for link in links.values_mut() {
+            link.set_rate(self.rate_of(&link.certified.identity));
+        }
+        self.links = links;
+    }
+
+    fn handle_tick(&mut self) {
+        let now = TokioInstant::now().into_std();
+        if now.saturating_duration_since(self.wall_read) >= SECOND {
+            self.wall_read = now;
+            let unix_s = unix_s(&self.clock);
+            self.end_expired(unix_s, now);
+            self.hub.handle_wall_clock(unix_s, now);
+            // A link whose queue was full at the reload.
+            self.renew_rates();
+        }
+        if let Some(untold) = self.refusals.take_untold(now) {
+            self.reporter.refused_untold(untold);
+        }
+        self.reporter.publish(&self.hub.status(now), &self.links);
+    }
+
+    /// Ends the sessions whose certificate has run out; only dates are compared, nothing is verified.
+    fn end_expired(&mut self, unix_s: i64, now: Instant) {
+        let expired = self.links.iter().filter(|(_, link)| link.certified.not_after_unix_s < unix_s);
+        let expired: Vec<SessionId> = expired.map(|(session, _)| *session).collect();
+        for session in expired {
+            self.hub.end(session, Reason::CertificateExpired, now);
+        }
+    }
+
+    /// Has every live session judged again by the trust in force, slice by slice.
+    fn sweep(&mut self) {
+        self.unjudged.extend(self.links.keys());
+    }
+
+    /// Judges the next few certificates: revocation, or trust withdrawn.
+    fn judge_slice(&mut self) {
+        let now = TokioInstant::now().into_std();
+        let Some(wall) = self.clock.current_time() else { return };
+        let trust = self.trust.load();
+        for session in (0..SLICE).map_while(|_| self.unjudged.pop_first()) {
+            let Some(link) = self.links.get(&session) else { continue };
+            if let Err(reason) = trust.recheck(&link.certified, link.port, wall) {
+                self.hub.end(session, reason, now);
+            }
+        }
+    }
+
+    // === Out ===
+
+    /// Carries out everything the hub has said.
+    fn carry_out(&mut self) {
+        let now = TokioInstant::now().into_std();
+        // More than one round when a link that did not keep up loses its session in the first.
+        while self.hub.has_output() {
+            self.carry_out_round(now);
+        }
+        while let Some(event) = self.hub.poll_event() {
+            if let Event::SessionDown(_, identity, _) = &event
+                && let Some(state) = self.peers.get(identity)
+                && !self.hub.has_session(identity)
+            {
+                state.send_replace(PeerState::Down(self.hub.held_until(identity, now)));
+            }
+            self.reporter.event(event);
+        }
+    }
+
+    fn carry_out_round(&mut self, now: Instant) {
+        // Messages of one round for one session travel together: each packet costs its overhead out of the link's bucket.
+        let mut messages: BTreeMap<SessionId, BytesMut> = BTreeMap::new();
+        while let Some(output) = self.hub.poll_output() {
+            match output {
+                Output::Control(session, message) => {
+                    let frames = messages.entry(session).or_default();
+                    let frame = wire::frame::encode(&message);
+                    if !frames.is_empty() && frames.len() + frame.len() > CHUNK_MAX_BYTES {
+                        let full = frames.split().freeze();
+                        self.send(session, full, now);
+                    }
+                    frames.extend_from_slice(&frame);
+                }
+                Output::Voice(fanout) => self.fan_out(&fanout),
+                Output::Datagram(session, bytes) => {
+                    if let Some(link) = self.links.get_mut(&session) {
+                        link.perishable(Offer::Signal(bytes));
+                    }
+                }
+                Output::Close(session, reason) => {
+                    if let Some(frames) = messages.remove(&session) {
+                        self.send(session, frames.freeze(), now);
+                    }
+                    if let Some(link) = self.links.remove(&session) {
+                        link.close(reason);
+                    }
+                }
+            }
+        }
+        for (session, frames) in messages {
+            self.send(session, frames.freeze(), now);
+        }
+    }
+
+    /// Offers frames of control messages to a link; one that does not keep up loses its session.
+    fn send(&mut self, session: SessionId, frames: Bytes, now: Instant) {
+        let Some(link) = self.links.get(&session) else { return };
+        if let Err(reason) = link.message(frames) {
+            self.hub.end(session, reason, now);
+        }
+    }
+
+    fn fan_out(&mut self, fanout: &Fanout) {
+        for session in fanout.to.iter().filter(|session| **session != fanout.except) {
+            if let Some(link) = self.links.get_mut(session) {
+                let Fanout { tier, level, backlog, .. } = *fanout;
+                link.perishable(Offer::Voice { datagram: fanout.datagram.clone(), tier, level, backlog });
+            }
+        }
+    }
+
+    // === End ===
+
+    /// Farewell to every session, then a bounded wait until the pumps have sent it.
+    async fn drain(&mut self, inbound: &mut mpsc::Receiver<(SessionId, Inbound)>) {
+        self.dialling.stop();
+        // Links that were closed before may still say so; they are not waited for.
+        let mut open: BTreeSet<SessionId> = self.links.keys().copied().collect();
+        self.hub.drain(TokioInstant::now().into_std());
+        self.carry_out();
+        let all_closed = async {
+            while !open.is_empty() {
+                match inbound.recv().await {
+                    Some((session, Inbound::Closed(_))) => {
+                        open.remove(&session);
+                    }
+                    Some((_, Inbound::Message(_) | Inbound::Datagram(_))) => {}
+                    None => return,
+                }
+            }
+        };
+        let _ = tokio::time::timeout(DRAIN, all_closed).await;
+        for endpoint in &self.endpoints {
+            endpoint.close(Reason::ShuttingDown);
+        }
+        let idle = async {
+            for endpoint in &self.endpoints {
+                endpoint.wait_idle().await;
+            }
+        };
+        let _ = tokio::time::timeout(DRAIN, idle).await;
+    }
+}
+
+fn unix_s(clock: &Clock) -> i64 {
+    clock.current_time().map_or(0, |time| i64::try_from(time.as_secs()).unwrap_or(i64::MAX))
+}
+
+/// Every live link by its session.
+pub(crate) type Links = BTreeMap<SessionId, Link>;
+
+impl std::fmt::Debug for Driver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Driver").field("links", &self.links.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,28 @@
+//! The gateway: configuration, driver, connections, status, records.
+//!
+//! In the data path this crate stands between the transport's connections and the engine's decisions. Around that core
+//! lie the parts that voice never waits for: [`config`] and [`check`] before the start, [`console`] and [`status`] for
+//! whoever watches, [`records`] and [`logging`] for whoever asks later.
+
+#![cfg_attr(not(test), deny(clippy::panic))]
+
+pub mod check;
+pub mod cli;
+pub mod config;
+pub mod console;
+mod driver;
+pub mod gateway;
+mod link;
+pub mod logging;
+pub mod plan;
+mod ports;
+pub mod records;
+pub mod redact;
+mod refusals;
+pub mod report;
+mod run;
+pub mod status;
+mod status_client;
+mod trust_files;
+
+pub use config::{Config, ConfigError, Loaded};

@@ -1,0 +1,175 @@
+//! One session's link as the driver sees it: a handle with a bounded queue, and the pump behind it.
+//!
+//! Full-queue rule of the handle: a voice frame or heartbeat is dropped and counted, for the next one is 20 or 100 ms away;
+//! a control message that finds no room ends the session as *too slow*. The pump's own queue is the scheduler, with a
+//! rule per class.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use engine::sched;
+use engine::sched::line::{Line, Packet};
+use tokio::sync::mpsc;
+use tracing::error;
+use transport::config::Port;
+use transport::endpoint::Connection;
+use transport::identity::Certified;
+use transport::link::{self, Command, Counters, Inbound, Next, Outbox, Room};
+use wire::{Level, Reason, SessionId, Tier};
+
+/// Offers that wait between the driver and a pump: a busy second of everything.
+const OFFERS_MAX: usize = 512;
+/// How often a pump shows its scheduler's counters.
+const STATS_EVERY: Duration = Duration::from_millis(200);
+
+/// What the driver offers to a link.
+#[derive(Debug)]
+pub(crate) enum Offer {
+    /// A control message's frame.
+    Message(Bytes),
+    /// A voice frame.
+    Voice {
+        /// Shared between all listeners.
+        datagram: Bytes,
+        /// For its class.
+        tier: Tier,
+        /// For the order inside normal voice.
+        level: Level,
+        /// Of the beginning of a spurt: exempt from the deadline.
+        backlog: bool,
+    },
+    /// A heartbeat.
+    Signal(Bytes),
+    /// The link's rate from now on, in kbit/s.
+    Rate(u32),
+}
+
+/// A connection that is ready to carry a session.
+#[derive(Debug)]
+pub(crate) struct NewLink {
+    pub(crate) connection: Connection,
+    pub(crate) streams: (quinn::SendStream, quinn::RecvStream),
+    pub(crate) dialled: bool,
+    pub(crate) port: Port,
+}
+
+/// The driver's handle of a link.
+#[derive(Debug)]
+pub(crate) struct Link {
+    commands: mpsc::Sender<Command<Offer>>,
+    pub(crate) certified: Certified,
+    pub(crate) port: Port,
+    pub(crate) address: SocketAddr,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) stats: Arc<Mutex<sched::Stats>>,
+    /// The rate last told to the pump, in kbit/s.
+    rate_kbps: u32,
+    /// Voice frames dropped because the pump did not keep up.
+    pub(crate) dropped: u64,
+}
+
+impl Link {
+    /// Starts the pump; what comes in goes to `inbound` under the session's number.
+    pub(crate) fn start(session: SessionId, new: NewLink, rate_kbps: u32, inbound: mpsc::Sender<(SessionId, Inbound)>) -> Self {
+        let (commands, offers) = mpsc::channel(OFFERS_MAX);
+        let counters = Arc::new(Counters::default());
+        let stats = Arc::new(Mutex::new(sched::Stats::default()));
+        let outbox = Queue { line: Line::new(Some(rate_kbps)), stats: Arc::clone(&stats), shown: None };
+        let NewLink { connection, streams, port, .. } = new;
+        let link = Self {
+            commands,
+            certified: connection.certified,
+            port,
+            address: connection.quic.remote_address(),
+            counters: Arc::clone(&counters),
+            stats,
+            rate_kbps,
+            dropped: 0,
+        };
+        let tag = move |item| (session, item);
+        let pump = tokio::spawn(link::run(connection.quic, streams, outbox, offers, inbound.clone(), tag, counters));
+        tokio::spawn(async move {
+            // A pump tells its own end, unless it panicked; then its session must not live on without it.
+            if let Err(why) = pump.await {
+                error!(session = session.0, %why, "the pump of a link broke off, its session ends");
+                // A driver that has ended has no sessions left.
+                let _ = inbound.send((session, Inbound::Closed(Reason::Other))).await;
+            }
+        });
+        link
+    }
+
+    /// Tells the pump its rate if that is new; with no room the old one stays until asked again.
+    pub(crate) fn set_rate(&mut self, rate_kbps: u32) {
+        if self.rate_kbps != rate_kbps && self.commands.try_send(Command::Offer(Offer::Rate(rate_kbps))).is_ok() {
+            self.rate_kbps = rate_kbps;
+        }
+    }
+
+    /// Offers a control message.
+    ///
+    /// # Errors
+    /// [`Reason::TooSlow`]: end the session.
+    pub(crate) fn message(&self, frame: Bytes) -> Result<(), Reason> {
+        self.commands.try_send(Command::Offer(Offer::Message(frame))).map_err(|_full| Reason::TooSlow)
+    }
+
+    /// Offers a voice frame or heartbeat; dropped and counted when there is no room.
+    pub(crate) fn perishable(&mut self, offer: Offer) {
+        if self.commands.try_send(Command::Offer(offer)).is_err() {
+            self.dropped += 1;
+        }
+    }
+
+    /// Ends the link, after what was offered before.
+    pub(crate) fn close(&self, reason: Reason) {
+        let commands = self.commands.clone();
+        if commands.try_send(Command::Close(reason, None)).is_err() {
+            // No room yet. The pump takes an offer at every turn, so this waits briefly; if it has ended, sending fails at once.
+            tokio::spawn(async move { commands.send(Command::Close(reason, None)).await });
+        }
+    }
+}
+
+/// The scheduler in front of QUIC, and its counters for status.
+#[derive(Debug)]
+struct Queue {
+    line: Line,
+    stats: Arc<Mutex<sched::Stats>>,
+    shown: Option<Instant>,
+}
+
+impl Outbox for Queue {
+    type Offer = Offer;
+
+    fn offer(&mut self, offer: Offer, now: Instant) -> Result<(), Reason> {
+        let taken = match offer {
+            Offer::Message(frame) => self.line.message(frame, now),
+            Offer::Voice { datagram, tier, level, backlog } => self.line.voice(datagram, tier, level, backlog, now),
+            Offer::Signal(datagram) => self.line.signal(datagram, now),
+            Offer::Rate(rate_kbps) => {
+                self.line.set_rate(Some(rate_kbps));
+                Ok(())
+            }
+        };
+        taken.map_err(|sched::line::TooSlow| Reason::TooSlow)
+    }
+
+    fn next(&mut self, now: Instant, room: Room) -> Next {
+        if self.shown.is_none_or(|at| now.saturating_duration_since(at) >= STATS_EVERY)
+            && let Ok(mut stats) = self.stats.lock()
+        {
+            *stats = self.line.stats();
+            self.shown = Some(now);
+        }
+        match self.line.next(now, room.datagram, room.stream) {
+            sched::Next::Item { item: Packet::Datagram(bytes), .. } => Next::Datagram(bytes),
+            sched::Next::Item { item: Packet::Stream(bytes), .. } => Next::Stream(bytes),
+            sched::Next::Wait(until, _) => Next::Wait(until),
+            sched::Next::Idle => Next::Idle,
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! What a running gateway tells about itself: the body of `/status`.
+//!
+//! The driver publishes a [`Status`] into the [`StatusBoard`] now and then; readers take the newest without ever holding
+//! up voice. Field names are a contract with scripts: extend, do not rename.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use serde::{Deserialize, Serialize};
+
+/// A snapshot of a gateway.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Status {
+    /// The gateway itself.
+    pub gateway: GatewayStatus,
+    /// Everybody logged in.
+    pub sessions: Vec<SessionStatus>,
+    /// The own talkgroups.
+    pub talkgroups: Vec<TalkgroupStatus>,
+    /// Who speaks and who waits.
+    pub floors: Vec<FloorStatus>,
+    /// The agreements.
+    pub bridges: Vec<BridgeStatus>,
+    /// The links to other gateways.
+    pub links: Vec<LinkStatus>,
+    /// What waits to be sent, per link and class.
+    pub queues: Vec<QueueStatus>,
+}
+
+/// The gateway itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GatewayStatus {
+    /// Its authority.
+    pub authority: String,
+    /// Its name.
+    pub name: String,
+    /// Version of the program.
+    pub version: String,
+    /// Seconds since its start.
+    pub uptime_s: u64,
+}
+
+/// One session of a unit or dispatcher.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SessionStatus {
+    /// Who.
+    pub identity: String,
+    /// `unit` or `dispatcher`.
+    pub kind: String,
+    /// Seconds since the welcome.
+    pub since_s: u64,
+    /// From where.
+    pub address: String,
+    /// Talkgroups joined.
+    pub talkgroups: Vec<String>,
+}
+
+/// How a talkgroup is arbitrated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Not bridged.
+    #[default]
+    Local,
+    /// Arbitrated here for partners too.
+    Home,
+    /// Arbitrated by the other side.
+    Partner,
+    /// Bridged, but on its own for now.
+    CutOff,
+    /// Bridged, but an emergency that the home did not take runs on this side only.
+    OwnSide,
+}
+
+/// One talkgroup.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TalkgroupStatus {
+    /// Its id.
+    pub talkgroup: String,
+    /// Title for people.
+    pub title: String,
+    /// How many joined here.
+    pub members: usize,
+    /// How it is arbitrated.
+    pub mode: Mode,
+    /// The unit in emergency, if the group emergency lasts.
+    pub emergency: Option<String>,
+}
+
+/// Whether somebody speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FloorState {
+    /// Nobody.
+    #[default]
+    Idle,
+    /// Somebody.
+    Taken,
+    /// The last talker's tail passes.
+    Releasing,
+    /// The talker was told to end.
+    Revoking,
+}
+
+/// One floor.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FloorStatus {
+    /// Where.
+    pub talkgroup: String,
+    /// Whether somebody speaks.
+    pub state: FloorState,
+    /// Who.
+    pub talker: Option<String>,
+    /// The talker's agency.
+    pub agency: Option<String>,
+    /// The talker's tier.
+    pub tier: Option<String>,
+    /// How long the spurt lasts, in milliseconds.
+    pub elapsed_ms: Option<u64>,
+    /// Who waits, next first.
+    pub queue: Vec<String>,
+}
+
+/// How a bridge stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BridgeState {
+    /// Both sides agree and are connected.
+    Active,
+    /// The other side does not configure the same.
+    #[default]
+    Pending,
+    /// The other side cannot be reached.
+    Away,
+    /// The agreement does not hold today.
+    OutsideDates,
+}
+
+/// One bridge.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BridgeStatus {
+    /// Reference of the agreement.
+    pub agreement: String,
+    /// The home talkgroup.
+    pub home: String,
+    /// The partner talkgroup.
+    pub partner: String,
+    /// The other gateway.
+    pub peer: String,
+    /// How it stands.
+    pub state: BridgeState,
+    /// Why it is not active; empty if it is.
+    pub why: String,
+    /// What this side configures, in words.
+    pub ours: Option<String>,
+    /// What the other side configures, in words, if it told.
+    pub theirs: Option<String>,
+}
+
+/// How a link stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkState {
+    /// Its session exists.
+    Up,
+    /// No session; being dialled or waited for.
+    #[default]
+    Down,
+    /// Fell too often in a short time and rests.
+    HeldDown,
+}
+
+/// One link to another gateway.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LinkStatus {
+    /// The other gateway.
+    pub peer: String,
+    /// How it stands.
+    pub state: LinkState,
+    /// Round-trip time in milliseconds, while up.
+    pub rtt_ms: Option<f64>,
+    /// Seconds in this state.
+    pub since_s: u64,
+    /// How often it was lost since the start.
+    pub lost_count: u64,
+}
+
+/// One class of one link's queue.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct QueueStatus {
+    /// Identity of the other end: a unit's or a gateway's.
+    pub link: String,
+    /// The class, as the scheduler names it.
+    pub class: String,
+    /// Waiting now.
+    pub depth: u64,
+    /// Sent since the session began.
+    pub sent: u64,
+    /// Dropped because their deadline passed.
+    pub dropped_late: u64,
+    /// Dropped because the queue was full.
+    pub dropped_full: u64,
+}
+
+/// Where the driver leaves the newest [`Status`] and whether the gateway is ready; clones share one board.
+#[derive(Clone, Debug, Default)]
+pub struct StatusBoard {
+    newest: Arc<ArcSwap<Status>>,
+    ready: Arc<AtomicBool>,
+}
+
+impl StatusBoard {
+    /// Replaces the snapshot.
+    pub fn publish(&self, status: Status) {
+        self.newest.store(Arc::new(status));
+    }
+
+    /// The newest snapshot.
+    pub fn newest(&self) -> Arc<Status> {
+        self.newest.load_full()
+    }
+
+    /// Tells whether every port is bound and sessions are served.
+    pub fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Ordering::Release);
+    }
+
+    /// Whether every port is bound and sessions are served.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+}
