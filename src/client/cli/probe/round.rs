@@ -1,0 +1,176 @@
+//! One spurt of the probe: a tone burst from the near unit to the far one.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use engine::handset::Event;
+use media::onset;
+use media::pcm::{VOICE_HZ, rms};
+use media::tone::{PROBE_HZ, burst};
+use serde::Serialize;
+use talkbridge_client::What;
+use talkbridge_client::events::millis;
+use tokio::time::sleep;
+
+use super::Trouble;
+use super::side::{Side, Timeline};
+use crate::cli::output::Output;
+use crate::cli::stop::until;
+
+/// Length of the burst.
+const BURST_MS: u32 = 400;
+/// Part of the speech at each end whose energy is compared.
+const EDGE_SAMPLES: usize = 1_600;
+/// Time for grant, burst and tail together.
+const LIMIT: Duration = Duration::from_secs(3);
+/// Silence after the far side's *idle* at which the spurt has been played.
+const TAIL: Duration = Duration::from_millis(120);
+/// Pause between rounds, and the step that moves the rounds against the playout clock.
+const PAUSE_MS: u64 = 150;
+const STEP_MS: u64 = 7;
+
+/// What one spurt came to.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Round {
+    event: &'static str,
+    at_ms: f64,
+    round: u32,
+    /// Press to grant, at the near unit.
+    pub(super) access_ms: f64,
+    /// Onset spoken to onset heard; nothing without a sound.
+    pub(super) mouth_to_ear_ms: Option<f64>,
+    /// Frames missing before the first and after the last one played.
+    pub(super) clipped_first: usize,
+    pub(super) clipped_last: usize,
+    /// Frames missing in between.
+    pub(super) lost: usize,
+    pub(super) sent: usize,
+    /// Level of the first and last 100 ms heard, against what was spoken.
+    pub(super) energy_first_db: Option<f64>,
+    pub(super) energy_last_db: Option<f64>,
+}
+
+/// Measures one spurt.
+pub(super) async fn measure(near: &mut Side, far: &mut Side, number: u32, output: &Output) -> Result<Round, Trouble> {
+    sleep(Duration::from_millis(PAUSE_MS + u64::from(number) * STEP_MS % 20)).await;
+    near.forget();
+    far.forget();
+    let spoken = burst(PROBE_HZ, BURST_MS);
+    let (pressed, voice) = near.speak(&spoken).await?;
+    let granted = near.wait(LIMIT, "grant", output, |event| matches!(event, Event::Granted(..))).await?;
+    let mut timeline = Timeline::new(pressed.at);
+    let give_up = pressed.at + LIMIT;
+    let mut over_at = None;
+    loop {
+        let by: Instant = over_at.unwrap_or(give_up);
+        tokio::select! {
+            biased;
+            Some(heard) = far.unit.ear.recv() => {
+                timeline.add(&heard)?;
+                over_at = over_at.map(|_| Instant::now() + TAIL);
+            }
+            Some(happened) = far.unit.events.recv() => {
+                far.is_bad_news(&happened, output)?;
+                if matches!(happened.what, What::Handset(Event::Idle(..))) {
+                    over_at = Some(Instant::now() + TAIL);
+                }
+            }
+            () = until(Some(by)) => break,
+        }
+    }
+    if over_at.is_none() {
+        return Err(Trouble::Silence { side: far.name, what: "idle", limit: LIMIT });
+    }
+    let sent = voice.sent().await;
+    let gaps = gaps(&sent, &timeline.played);
+    let onset = onset::first(&timeline.samples);
+    let heard = onset.and_then(|onset| timeline.samples.get(onset..onset + spoken.len()));
+    let edge = |range: std::ops::Range<usize>| Some(db(heard?.get(range.clone())?, spoken.get(range)?));
+    Ok(Round {
+        event: "round",
+        at_ms: output.at_ms(pressed.at),
+        round: number,
+        access_ms: millis(granted.saturating_duration_since(pressed.at)),
+        mouth_to_ear_ms: onset.map(samples_ms),
+        clipped_first: gaps.first,
+        clipped_last: gaps.last,
+        lost: gaps.between,
+        sent: sent.len(),
+        energy_first_db: edge(0..EDGE_SAMPLES),
+        energy_last_db: edge(spoken.len() - EDGE_SAMPLES..spoken.len()),
+    })
+}
+
+/// Samples as milliseconds.
+pub(super) fn samples_ms(samples: usize) -> f64 {
+    samples as f64 * 1_000.0 / f64::from(VOICE_HZ)
+}
+
+/// Level of one against the other, with one decimal.
+fn db(heard: &[i16], spoken: &[i16]) -> f64 {
+    let ratio = f64::from(rms(heard).max(1.0)) / f64::from(rms(spoken).max(1.0));
+    (200.0 * ratio.log10()).round() / 10.0
+}
+
+/// Frames that were sent and not played.
+#[derive(Debug, PartialEq, Eq)]
+struct Gaps {
+    first: usize,
+    between: usize,
+    last: usize,
+}
+
+/// Finds the played payloads in those sent; both are in order, and equal neighbours count one after the other.
+fn gaps(sent: &[Bytes], played: &[Bytes]) -> Gaps {
+    let mut places = Vec::new();
+    let mut next = 0;
+    for payload in played {
+        if let Some(place) = sent.iter().skip(next).position(|one| one == payload) {
+            places.push(next + place);
+            next += place + 1;
+        }
+    }
+    match (places.first(), places.last()) {
+        (Some(first), Some(last)) => Gaps { first: *first, between: last + 1 - first - places.len(), last: sent.len() - 1 - last },
+        _ => Gaps { first: sent.len(), between: 0, last: 0 },
+    }
+}
+
+impl fmt::Display for Round {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1}"));
+        write!(
+            f,
+            "round {:>3}: access {:.1} ms, mouth to ear {} ms, clipped {}+{}, lost {} of {}, edges {} and {} dB",
+            self.round,
+            self.access_ms,
+            ms(self.mouth_to_ear_ms),
+            self.clipped_first,
+            self.clipped_last,
+            self.lost,
+            self.sent,
+            ms(self.energy_first_db),
+            ms(self.energy_last_db),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn payloads(text: &str) -> Vec<Bytes> {
+        text.bytes().map(|byte| Bytes::copy_from_slice(&[byte])).collect()
+    }
+
+    #[test]
+    fn gaps_are_told_from_clipped_ends() {
+        let sent = payloads("abcddefg");
+        for (played, first, between, last) in
+            [("abcddefg", 0, 0, 0), ("cddefg", 2, 0, 0), ("abcdde", 0, 0, 2), ("abdeg", 0, 3, 0), ("", 8, 0, 0), ("xbz", 1, 0, 6)]
+        {
+            assert_eq!(gaps(&sent, &payloads(played)), Gaps { first, between, last }, "{played}");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The ordered queue in front of the unit's connection: what the handset wants sent, on the engine's [`Line`].
+//!
+//! In the data path: between the driver, which offers, and the transport's pump, which takes what the line puts first.
+
+use std::time::Instant;
+
+use engine::handset::Transmit;
+use engine::sched::{
+    self,
+    line::{Line, Packet, TooSlow},
+};
+use transport::link::{Next, Outbox, Room};
+use wire::Reason;
+
+/// The uplink of one session.
+#[derive(Debug)]
+pub(crate) struct Uplink {
+    line: Line,
+}
+
+impl Uplink {
+    /// An empty queue for an uplink of that rate in kbit/s of IP bytes.
+    pub(crate) fn new(rate_kbps: u32) -> Self {
+        Self { line: Line::new(Some(rate_kbps)) }
+    }
+}
+
+impl Outbox for Uplink {
+    type Offer = Transmit;
+
+    fn offer(&mut self, offer: Transmit, now: Instant) -> Result<(), Reason> {
+        let taken = match offer {
+            Transmit::Control(message) => self.line.message(wire::frame::encode(&message), now),
+            Transmit::Voice { datagram, tier, level, backlog } => self.line.voice(datagram, tier, level, backlog, now),
+            Transmit::Datagram(datagram) => self.line.signal(datagram, now),
+        };
+        taken.map_err(|TooSlow| Reason::TooSlow)
+    }
+
+    fn next(&mut self, now: Instant, room: Room) -> Next {
+        match self.line.next(now, room.datagram, room.stream) {
+            sched::Next::Item { item: Packet::Datagram(bytes), .. } => Next::Datagram(bytes),
+            sched::Next::Item { item: Packet::Stream(bytes), .. } => Next::Stream(bytes),
+            sched::Next::Wait(until, _) => Next::Wait(until),
+            sched::Next::Idle => Next::Idle,
+        }
+    }
+}
