@@ -1,0 +1,99 @@
+//! The command-line contract: exit statuses, events, one-line errors, refusals by name.
+
+use std::fs;
+
+use pki::{Authority, Kind, Lifetime, Request};
+
+use crate::stage::{Stage, at_ms, say};
+
+#[test]
+fn a_call_crosses_the_border_and_both_commands_end_with_a_report() {
+    let stage = Stage::new();
+    let (_nl, _be) = stage.bridged();
+    let (maas, lux) = (stage.unit("nl", "maas-12"), stage.unit("be", "lux-1"));
+    let out = stage.path("heard.wav");
+    let mut ear = stage.run("listen", &lux, &["--wav", out.to_str().expect("UTF-8")]);
+    ear.wait("affiliated");
+    let mut mouth = stage.talk(&maas, 2, &[]);
+    assert_eq!(mouth.end(), 0, "{}", mouth.errors());
+    for event in ["connected", "affiliated", "requested", "granted", "released", "report"] {
+        mouth.wait(event);
+    }
+    let taken = ear.wait("taken");
+    assert_eq!(taken["talker"], "nl/unit/maas-12");
+    assert_eq!((taken["alias"].as_str(), taken["agency"].as_str()), (Some("MAAS-12"), Some("police")));
+    ear.wait("first_audio");
+    ear.wait("idle");
+    ear.signal("TERM");
+    assert_eq!(ear.end(), 0, "{}", ear.errors());
+    let (sent, report) = (mouth.wait("report"), ear.wait("report"));
+    assert!(sent["frames_sent"].as_u64() >= Some(100), "{sent}");
+    assert!(report["frames_received"].as_u64() >= Some(100), "{report}");
+    assert_eq!(report["frames_concealed"], 0, "{report}");
+    let heard = media::wav::read(&out).expect("a WAV file");
+    let loud = heard.iter().filter(|sample| sample.unsigned_abs() > 1_000).count();
+    assert!(loud > 16_000, "two seconds of tone, but {loud} loud samples");
+    let access = at_ms(&mouth.wait("granted")) - at_ms(&mouth.wait("requested"));
+    say(&format!("press to grant {access:.1} ms, delay p95 {} ms", report["delay_p95_ms"]));
+}
+
+#[test]
+fn what_is_not_allowed_is_refused_by_name_with_exit_1_and_a_record() {
+    let stage = Stage::new();
+    let _nl = stage.gateway("nl");
+    stage.issue("nl", Kind::Unit, "expired", Lifetime::until_rfc3339("2026-01-01T00:00:00Z").expect("a date"));
+    // A unit under a foreign root that carries a name of nl.
+    let impostor = Authority::generate("nl").expect("a name").issue(&Request::new(Kind::Unit, "impostor")).expect("a request");
+    impostor.save(&stage.path("nl")).expect("a folder");
+    let cases = [
+        (stage.unit("nl", "expired"), "certificate_expired"),
+        (stage.unit("nl", "impostor"), "unknown_authority"),
+        (stage.unit_at("nl", "maas-12", stage.nl.peers), "wrong_kind"),
+    ];
+    for (config, reason) in cases {
+        let mut unit = stage.run("listen", &config, &["--seconds", "5"]);
+        assert_eq!(unit.end(), 1, "{reason}: {:?} {}", unit.events(), unit.errors());
+        let refused = unit.wait("refused");
+        assert_eq!(refused["reason"], reason, "{:?}", unit.events());
+        let records = fs::read_to_string(stage.path("nl").join("var/records.jsonl")).expect("records");
+        assert!(records.lines().any(|line| line.contains("\"refused\"") && line.contains(reason)), "{reason} in {records}");
+    }
+}
+
+#[test]
+fn a_denied_request_ends_with_1_and_its_cause() {
+    let stage = Stage::new();
+    stage.configure("nl", |text| text.replace("talk = [\"nl/*/*\"]", "talk = [\"nl/dispatcher/*\"]"));
+    let _nl = stage.gateway("nl");
+    let config = stage.unit("nl", "maas-12");
+    let mut unit = stage.talk(&config, 1, &[]);
+    assert_eq!(unit.end(), 1);
+    assert_eq!(unit.wait("denied")["cause"], "receive_only");
+    let stranger = stage.unit("nl", "maas-13");
+    stage.configure("nl", |text| text.replace("join = [\"nl/*/*\"]", "join = [\"nl/unit/maas-12\"]"));
+    drop(_nl);
+    let _nl = stage.gateway("nl");
+    let mut unit = stage.run("listen", &stranger, &["--seconds", "5"]);
+    assert_eq!(unit.end(), 1, "{:?} {}", unit.events(), unit.errors());
+    assert_eq!(unit.wait("refused")["reason"], "not_a_member");
+}
+
+#[test]
+fn bad_usage_and_configuration_end_with_2_and_one_line() {
+    let stage = Stage::new();
+    let config = stage.path("broken.toml");
+    fs::write(&config, "identity = { certificate = \"a.pem\", key = \"a.key\" }\ntalkgroups = []\nunknown = 1\n").expect("a folder");
+    let mut unit = stage.run("listen", config.to_str().expect("UTF-8"), &[]);
+    assert_eq!(unit.end(), 2);
+    assert_eq!(unit.errors().lines().count(), 1, "{}", unit.errors());
+    assert!(unit.errors().contains("broken.toml:3"), "{}", unit.errors());
+}
+
+#[test]
+fn nobody_at_the_address_is_unreachable_within_the_connect_timeout() {
+    let stage = Stage::new();
+    let config = stage.unit("nl", "maas-12");
+    let mut unit = stage.run("listen", &config, &["--connect-timeout", "1"]);
+    assert_eq!(unit.end(), 1);
+    assert_eq!(unit.wait("refused")["reason"], "unreachable", "{:?}", unit.events());
+}

@@ -1,0 +1,330 @@
+//! Two countries as folders, processes and free ports on loopback.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write as _};
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pki::{Authority, Kind, Lifetime, Request};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Longest wait for anything; a machine under load gets its time.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Prints a measured figure for whoever reads the test's output.
+pub(crate) fn say(line: &str) {
+    writeln!(std::io::stderr(), "{line}").expect("stderr");
+}
+
+fn binary(name: &str) -> PathBuf {
+    let own = Path::new(env!("CARGO_BIN_EXE_talkbridge"));
+    let path = own.with_file_name(name);
+    assert!(path.exists(), "{} is missing; run: cargo build --workspace --bins", path.display());
+    path
+}
+
+/// A process of the product, with its JSON lines.
+pub(crate) struct Process {
+    pub(crate) child: Child,
+    lines: Arc<Mutex<Vec<Value>>>,
+    errors: Arc<Mutex<String>>,
+}
+
+impl Process {
+    fn start(name: &str, arguments: &[&str]) -> Self {
+        let mut child = Command::new(binary(name))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let lines: Arc<Mutex<Vec<Value>>> = Arc::default();
+        let errors: Arc<Mutex<String>> = Arc::default();
+        let (out, kept) = (child.stdout.take().expect("piped"), Arc::clone(&lines));
+        thread::spawn(move || {
+            for line in BufReader::new(out).lines().map_while(Result::ok) {
+                let value = serde_json::from_str(&line).unwrap_or(Value::String(line));
+                kept.lock().expect("no panic").push(value);
+            }
+        });
+        let (err, kept) = (child.stderr.take().expect("piped"), Arc::clone(&errors));
+        thread::spawn(move || {
+            for line in BufReader::new(err).lines().map_while(Result::ok) {
+                let mut kept = kept.lock().expect("no panic");
+                kept.push_str(&line);
+                kept.push('\n');
+            }
+        });
+        Self { child, lines, errors }
+    }
+
+    /// The events so far.
+    pub(crate) fn events(&self) -> Vec<Value> {
+        self.lines.lock().expect("no panic").clone()
+    }
+
+    /// What it wrote to stderr so far.
+    pub(crate) fn errors(&self) -> String {
+        self.errors.lock().expect("no panic").clone()
+    }
+
+    /// Waits for an event for which the test says yes, from the `from`th line on.
+    pub(crate) fn wait_from(&self, from: usize, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = self.events().into_iter().skip(from).find(&fits) {
+                return found;
+            }
+            assert!(Instant::now() < until, "no {what}; events {:#?}\nstderr {}", self.events(), self.errors());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits for an event by its name.
+    pub(crate) fn wait(&self, event: &str) -> Value {
+        self.wait_from(0, event, |value| value["event"] == event)
+    }
+
+    /// Sends a signal by name.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let done = Command::new("kill").args(["-s", name, &id]).status().expect("kill exists");
+        assert!(done.success(), "kill -s {name} {id}");
+    }
+
+    /// Waits for its end; the exit status.
+    pub(crate) fn end(&mut self) -> i32 {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("own child") {
+                // The readers may still hold the last lines.
+                thread::sleep(Duration::from_millis(50));
+                return status.code().unwrap_or(-1);
+            }
+            assert!(Instant::now() < until, "does not end; events {:#?}\nstderr {}", self.events(), self.errors());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Already gone in most cases; nothing of ours may outlive the test.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Milliseconds of an event on the clock that all processes share.
+pub(crate) fn at_ms(event: &Value) -> f64 {
+    event["at_ms"].as_f64().expect("every event has at_ms")
+}
+
+/// One country's ports.
+#[derive(Clone, Copy)]
+pub(crate) struct Ports {
+    pub(crate) units: u16,
+    pub(crate) peers: u16,
+    pub(crate) console: u16,
+}
+
+/// Two countries as folders.
+pub(crate) struct Stage {
+    pub(crate) folder: TempDir,
+    pub(crate) nl: Ports,
+    pub(crate) be: Ports,
+}
+
+fn free_ports() -> [u16; 6] {
+    // Held together, so that no two are the same; let go before the gateways bind them.
+    let held: [UdpSocket; 6] = std::array::from_fn(|_| UdpSocket::bind("127.0.0.1:0").expect("a free port"));
+    held.map(|socket| socket.local_addr().expect("bound").port())
+}
+
+impl Stage {
+    /// Makes authorities, gateway certificates and configurations.
+    pub(crate) fn new() -> Self {
+        let [a, b, c, d, e, f] = free_ports();
+        let stage = Self {
+            folder: TempDir::new().expect("a folder"),
+            nl: Ports { units: a, peers: b, console: c },
+            be: Ports { units: d, peers: e, console: f },
+        };
+        for code in ["nl", "be"] {
+            Authority::generate(code).expect("a name").save(&stage.path(code)).expect("a folder");
+            stage.issue(code, Kind::Gateway, "gw-1", Lifetime::days(90));
+        }
+        for code in ["nl", "be"] {
+            stage.configure(code, |text| text);
+            // Asked for the status while the test breaks the other one.
+            let folder = stage.path(code);
+            fs::copy(folder.join("gateway.toml"), folder.join("status.toml")).expect("a folder");
+        }
+        stage
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn authority(&self, code: &str) -> Authority {
+        Authority::load(&self.path(code)).expect("saved before")
+    }
+
+    /// Issues a certificate into the country's folder.
+    pub(crate) fn issue(&self, code: &str, kind: Kind, name: &str, lifetime: Lifetime) {
+        let request = Request::new(kind, name).agency("police").alias(name.to_uppercase()).lifetime(lifetime);
+        self.authority(code).issue(&request).expect("a request").save(&self.path(code)).expect("a folder");
+    }
+
+    /// Writes a country's configuration, changed by the test.
+    pub(crate) fn configure(&self, code: &str, change: impl FnOnce(String) -> String) {
+        let (own, far, peer, talkgroup) = if code == "nl" { (self.nl, self.be, "be", "pol-1") } else { (self.be, self.nl, "nl", "lux-3") };
+        let text = format!(
+            r#"authority = "{code}"
+name = "gw-1"
+state = "var"
+[listen]
+units = ["127.0.0.1:{}"]
+peers = ["127.0.0.1:{}"]
+console = "127.0.0.1:{}"
+[identity]
+certificate = "gw-1.pem"
+key = "gw-1.key"
+[[trust]]
+authority = "{code}"
+root = "root.pem"
+revoked = "revoked.pem"
+for = ["units"]
+[[trust]]
+authority = "{peer}"
+root = "../{peer}/root.pem"
+revoked = "../{peer}/revoked.pem"
+for = ["peers"]
+[[talkgroup]]
+name = "{talkgroup}"
+title = "Test"
+agency = "police"
+join = ["{code}/*/*"]
+talk = ["{code}/*/*"]
+emergency = ["{code}/*/*"]
+level_max = 64
+[[peer]]
+authority = "{peer}"
+name = "gw-1"
+address = "127.0.0.1:{}"
+[[bridge]]
+agreement = "EMR-2026-01"
+home = "nl/pol-1"
+partner = "be/lux-3"
+inbound = {{ talk = true, emergency = true, ceiling = {{ tier = "emergency", level = 64, dispatcher = false }} }}
+outbound = {{ talk = true, emergency = true }}
+"#,
+            own.units, own.peers, own.console, far.peers
+        );
+        fs::write(self.path(code).join("gateway.toml"), change(text)).expect("a folder");
+    }
+
+    /// Starts a country's gateway and waits until its ports are bound.
+    pub(crate) fn gateway(&self, code: &str) -> Process {
+        let config = self.path(code).join("gateway.toml");
+        let process = Process::start("talkbridge", &["run", "--config", config.to_str().expect("UTF-8")]);
+        let until = Instant::now() + PATIENCE;
+        while !process.errors().contains("gateway runs") {
+            assert!(Instant::now() < until, "the gateway does not start: {}", process.errors());
+            thread::sleep(Duration::from_millis(10));
+        }
+        process
+    }
+
+    /// Both gateways, with an active bridge.
+    pub(crate) fn bridged(&self) -> (Process, Process) {
+        let (nl, be) = (self.gateway("nl"), self.gateway("be"));
+        self.until_bridge("nl", "active");
+        self.until_bridge("be", "active");
+        (nl, be)
+    }
+
+    /// `talkbridge status --json` of a country.
+    pub(crate) fn status(&self, code: &str) -> Value {
+        let config = self.path(code).join("status.toml");
+        let output = Command::new(binary("talkbridge")).args(["status", "--json", "--config"]).arg(config).output().expect("starts");
+        serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
+    }
+
+    /// Waits until the bridge of a country is in that state.
+    pub(crate) fn until_bridge(&self, code: &str, state: &str) {
+        let until = Instant::now() + PATIENCE;
+        while self.status(code)["bridges"][0]["state"] != state {
+            assert!(Instant::now() < until, "the bridge of {code} is not {state}: {}", self.status(code));
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Writes a unit's configuration; issues its certificate unless there is one.
+    pub(crate) fn unit(&self, code: &str, name: &str) -> String {
+        let port = if code == "nl" { self.nl.units } else { self.be.units };
+        self.unit_at(code, name, port)
+    }
+
+    /// As [`Self::unit`], dialling any port.
+    pub(crate) fn unit_at(&self, code: &str, name: &str, port: u16) -> String {
+        let folder = self.path(code);
+        if !folder.join(format!("{name}.pem")).exists() {
+            self.issue(code, Kind::Unit, name, Lifetime::days(90));
+        }
+        let talkgroup = if code == "nl" { "nl/pol-1" } else { "be/lux-3" };
+        let text = format!(
+            r#"identity = {{ certificate = "{name}.pem", key = "{name}.key" }}
+roots = {{ {code} = "root.pem" }}
+gateways = ["127.0.0.1:{port}"]
+talkgroups = ["{talkgroup}"]
+"#
+        );
+        let file = folder.join(format!("{name}-{port}.toml"));
+        fs::write(&file, text).expect("a folder");
+        file.to_str().expect("UTF-8").to_owned()
+    }
+
+    /// Starts `talkbridge-unit` with `--json`.
+    pub(crate) fn run(&self, command: &str, config: &str, more: &[&str]) -> Process {
+        let talkgroup = if config.contains("/nl/") { "nl/pol-1" } else { "be/lux-3" };
+        let mut arguments = vec![command, "--config", config, "--talkgroup", talkgroup, "--json"];
+        arguments.extend(more);
+        Process::start("talkbridge-unit", &arguments)
+    }
+
+    /// A unit that talks with a tone of so many seconds.
+    pub(crate) fn talk(&self, config: &str, seconds: u32, more: &[&str]) -> Process {
+        let wav = self.tone(seconds);
+        let mut arguments = vec!["--wav", wav.to_str().expect("UTF-8")];
+        arguments.extend(more);
+        self.run("talk", config, &arguments)
+    }
+
+    /// A WAV file with a tone.
+    pub(crate) fn tone(&self, seconds: u32) -> PathBuf {
+        let path = self.path(&format!("tone-{seconds}.wav"));
+        if !path.exists() {
+            let samples = media::tone::burst(440, seconds * 1_000);
+            let mut bytes = Vec::new();
+            let data = u32::try_from(samples.len() * 2).expect("a short tone");
+            bytes.extend_from_slice(b"RIFF");
+            bytes.extend_from_slice(&(36 + data).to_le_bytes());
+            bytes.extend_from_slice(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
+            bytes.extend_from_slice(&16_000_u32.to_le_bytes());
+            bytes.extend_from_slice(&32_000_u32.to_le_bytes());
+            bytes.extend_from_slice(b"\x02\0\x10\0data");
+            bytes.extend_from_slice(&data.to_le_bytes());
+            bytes.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
+            fs::write(&path, bytes).expect("a folder");
+        }
+        path
+    }
+}

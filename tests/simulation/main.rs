@@ -1,0 +1,12 @@
+//! Behaviour of the whole product over simulated QUIC in virtual time: real gateways, real units, seeded networks.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod agreements;
+mod calls;
+mod cuts;
+mod hostile;
+mod random;
+mod targets;
+mod trust;

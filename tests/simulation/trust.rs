@@ -1,0 +1,153 @@
+//! Who gets in: each refusal by name, within a second, with a record; and live sessions that lose their right.
+
+use std::time::Duration;
+
+use pki::{Authority, Kind, Lifetime, Request};
+use testkit::clock::run;
+use tokio::time::{Instant, sleep};
+use wire::Reason;
+
+use crate::support::World;
+
+const BUDGET: Duration = Duration::from_secs(120);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The gateway's records name the refusal.
+fn recorded(world: &World, reason: Reason) -> bool {
+    world.records("nl").iter().any(|record| record.outcome.as_deref() == Some(reason.as_str()))
+}
+
+#[test]
+fn a_unit_at_the_peer_port_is_of_the_wrong_kind() {
+    run(BUDGET, async {
+        let mut world = World::bridged(31).await;
+        let issued = world.issue("nl", Kind::Unit, "maas-12");
+        let asked = Instant::now();
+        let radio = world.radio_at("nl", &issued, "10.0.0.1:7101");
+        assert_eq!(radio.refused().await, Reason::WrongKind);
+        assert!(asked.elapsed() <= SECOND, "{:?}", asked.elapsed());
+        assert!(recorded(&world, Reason::WrongKind));
+    });
+}
+
+#[test]
+fn a_gateway_at_the_unit_port_is_of_the_wrong_kind() {
+    run(BUDGET, async {
+        let mut world = World::bridged(32).await;
+        let issued = world.issue("nl", Kind::Gateway, "gw-9");
+        assert_eq!(world.radio_with("nl", &issued, "10.0.0.1").refused().await, Reason::WrongKind);
+    });
+}
+
+#[test]
+fn a_unit_under_a_foreign_root_is_of_an_unknown_authority() {
+    run(BUDGET, async {
+        let mut world = World::bridged(33).await;
+        // The right name under the wrong root, and an authority that is trusted on the other port only.
+        let impostor = Authority::generate("nl").expect("a name").issue(&Request::new(Kind::Unit, "maas-12")).expect("a request");
+        let foreign = world.issue("be", Kind::Unit, "lux-1");
+        for issued in [impostor, foreign] {
+            let asked = Instant::now();
+            let radio = world.radio_with("nl", &issued, "10.0.0.1");
+            assert_eq!(radio.refused().await, Reason::UnknownAuthority);
+            assert!(asked.elapsed() <= SECOND);
+        }
+        assert!(recorded(&world, Reason::UnknownAuthority));
+    });
+}
+
+#[test]
+fn an_expired_certificate_is_refused_by_name() {
+    run(BUDGET, async {
+        let mut world = World::bridged(34).await;
+        let request = Request::new(Kind::Unit, "maas-12").lifetime(Lifetime::until_rfc3339("2026-01-01T00:00:00Z").expect("a date"));
+        let issued = world.country("nl").authority.issue(&request).expect("a request");
+        assert_eq!(world.radio_with("nl", &issued, "10.0.0.1").refused().await, Reason::CertificateExpired);
+        assert!(recorded(&world, Reason::CertificateExpired));
+    });
+}
+
+#[test]
+fn a_live_session_ends_with_its_certificate() {
+    run(BUDGET, async {
+        let mut world = World::bridged(35).await;
+        let request = Request::new(Kind::Unit, "maas-12").lifetime(Lifetime::For(Duration::from_secs(20)));
+        let issued = world.country("nl").authority.issue(&request).expect("a request");
+        let radio = world.radio_with("nl", &issued, "10.0.0.1");
+        radio.joined().await;
+        let mark = radio.mark();
+        sleep(Duration::from_secs(14)).await;
+        assert_eq!(radio.disconnected(mark).await, Reason::CertificateExpired);
+    });
+}
+
+#[test]
+fn a_revoked_unit_is_refused_and_its_live_session_ends_within_five_seconds() {
+    run(BUDGET, async {
+        let mut world = World::bridged(36).await;
+        let issued = world.issue("nl", Kind::Unit, "maas-12");
+        let mut radio = world.radio_with("nl", &issued, "10.0.0.1");
+        radio.joined().await;
+        radio.press().await;
+        sleep(Duration::from_millis(300)).await;
+        let mark = radio.mark();
+        world.country("nl").authority.revoke(issued.certificate_pem()).expect("own certificate");
+        let listed = Instant::now();
+        world.controls("nl").apply_trust(world.trust_of("nl")).await;
+        assert_eq!(radio.disconnected(mark).await, Reason::CertificateRevoked);
+        assert!(listed.elapsed() <= Duration::from_secs(5), "{:?}", listed.elapsed());
+        radio.hush();
+        sleep(Duration::from_millis(500)).await;
+        assert!(world.talker("nl").is_none(), "its floor is freed with the session");
+        assert_eq!(world.radio_with("nl", &issued, "10.0.0.1").refused().await, Reason::CertificateRevoked);
+    });
+}
+
+#[test]
+fn a_revoked_gateway_loses_the_border() {
+    run(BUDGET, async {
+        let mut world = World::bridged(37).await;
+        let near = world.radio("nl", "maas-12").await;
+        let mark = near.mark();
+        let certificate = world.countries["be"].certificate_pem.clone();
+        world.country("be").authority.revoke(&certificate).expect("its own certificate");
+        let withdrawn = Instant::now();
+        world.controls("nl").apply_trust(world.trust_of("nl")).await;
+        near.far_side(mark, false).await;
+        assert!(withdrawn.elapsed() <= Duration::from_secs(5), "{:?}", withdrawn.elapsed());
+        world.until("the bridge is away at be too", |w| w.bridge_state("be") == "away").await;
+    });
+}
+
+#[test]
+fn a_standby_gateway_sends_its_callers_on() {
+    run(BUDGET, async {
+        let mut world = World::new(38);
+        world.country("nl").toml.more = "standby = true".into();
+        world.start("nl");
+        let issued = world.issue("nl", Kind::Unit, "maas-12");
+        assert_eq!(world.radio_with("nl", &issued, "10.0.0.1").refused().await, Reason::Standby);
+    });
+}
+
+#[test]
+fn a_gateway_that_nobody_configured_is_an_unknown_peer() {
+    run(BUDGET, async {
+        let mut world = World::new(39);
+        world.start("nl");
+        world.country("be").toml.peer_address = Some("10.0.0.1:7101".into());
+        // be calls as gw-1, but nl expects another name.
+        let text = world.countries["nl"].toml.text().replace("authority = \"be\"\nname = \"gw-1\"", "authority = \"be\"\nname = \"gw-7\"");
+        let config = gateway::config::Config::from_text(std::path::Path::new("/test/gateway.toml"), &text, false).expect("valid").config;
+        let issued = world.issue("nl", Kind::Gateway, "gw-1");
+        let own = transport::identity::OwnIdentity::from_pem(issued.certificate_pem().as_bytes(), issued.key_pem().as_bytes());
+        world.controls("nl").apply(config, world.trust_of("nl"), own.expect("valid PEM")).await;
+        world.start("be");
+        world
+            .until("be is refused by name", |w| {
+                w.records("be").iter().any(|record| record.outcome.as_deref() == Some(Reason::UnknownPeer.as_str()))
+            })
+            .await;
+        assert_ne!(world.bridge_state("nl"), "active");
+    });
+}

@@ -1,0 +1,298 @@
+//! A unit under test: the product's [`Unit`] with a mouth that says numbered frames and an ear that is watched.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use client::{Settings, Unit, UnitHandle, What};
+use engine::handset::{Event, Permit};
+use engine::jitter::Playout;
+use pki::Issued;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use transport::clock::Clock;
+use transport::identity::OwnIdentity;
+use transport::keys::Keys;
+use transport::sockets::Sockets;
+use transport::trust::Trust;
+use wire::{DenyCause, Identity, Level, Priority, Reason, RevokeCause, TalkgroupId, Tier};
+
+use super::watch::{Sound, Watch};
+
+/// What one unit has lived through.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    /// Every event, with its moment.
+    pub(crate) events: Vec<(Instant, String, Option<Event>)>,
+    /// Every frame heard: when, whose, which.
+    pub(crate) heard: Vec<(Instant, Sound)>,
+}
+
+/// A unit under test.
+pub(crate) struct Radio {
+    /// Who it is.
+    pub(crate) identity: Identity,
+    /// Its number in the watch.
+    pub(crate) number: u16,
+    /// Its hand.
+    pub(crate) hand: UnitHandle,
+    /// What it has lived through.
+    pub(crate) log: Arc<Mutex<Log>>,
+    talkgroup: TalkgroupId,
+    talking: Option<JoinHandle<()>>,
+    said: Arc<Mutex<Vec<Instant>>>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Radio {
+    #[expect(clippy::too_many_arguments, reason = "one caller, which has them all at hand")]
+    pub(super) fn start(
+        issued: &Issued,
+        gateway: &str,
+        trust: Trust,
+        talkgroup: &str,
+        sockets: Arc<dyn Sockets>,
+        clock: Clock,
+        seed: u64,
+        watch: Arc<Mutex<Watch>>,
+    ) -> Self {
+        let own = OwnIdentity::from_pem(issued.certificate_pem().as_bytes(), issued.key_pem().as_bytes()).expect("valid PEM");
+        let identity = own.identity().clone();
+        let talkgroup: TalkgroupId = talkgroup.parse().expect("a talkgroup");
+        let settings = Settings {
+            own,
+            trust: trust.shared(),
+            gateways: vec![gateway.parse().expect("an address")],
+            talkgroups: vec![talkgroup.clone()],
+            rate_kbps: 128,
+            connect_timeout: Duration::from_secs(5),
+            keys: Keys::simulated(seed),
+        };
+        let Unit { handle, mut events, mut ear } = Unit::start(settings, sockets, seed, clock);
+        let number = watch.lock().expect("no panic").add(identity.clone());
+        let log: Arc<Mutex<Log>> = Arc::default();
+        let (watched, kept) = (Arc::clone(&watch), Arc::clone(&log));
+        let listening = tokio::spawn(async move {
+            while let Some(happened) = events.recv().await {
+                let event = if let What::Handset(event) = &happened.what { Some(event.clone()) } else { None };
+                match &event {
+                    Some(Event::Affiliated(_)) => watched.lock().expect("no panic").joined(number),
+                    Some(Event::Granted(_, granted)) => watched.lock().expect("no panic").granted(number, granted.spurt),
+                    _ => {}
+                }
+                let line = format!("{:?}", happened.what);
+                kept.lock().expect("no panic").events.push((Instant::from_std(happened.at), line, event));
+            }
+        });
+        let kept = Arc::clone(&log);
+        let hearing = tokio::spawn(async move {
+            while let Some(heard) = ear.recv().await {
+                let frames: Vec<Bytes> = match heard.playout {
+                    Playout::Frame(frame) => vec![frame],
+                    Playout::Merge { first, second } => vec![first, second],
+                    Playout::Fec { .. } | Playout::Conceal | Playout::Silence | Playout::End(_) => continue,
+                };
+                let spurt = heard.spurt.expect("a frame belongs to a spurt");
+                for frame in frames {
+                    let sound = watch.lock().expect("no panic").heard(number, spurt, &frame);
+                    kept.lock().expect("no panic").heard.push((Instant::now(), sound));
+                }
+            }
+        });
+        Self { identity, number, hand: handle, log, talkgroup, talking: None, said: Arc::default(), tasks: vec![listening, hearing] }
+    }
+
+    // === Hand and mouth ===
+
+    /// Presses at the default level and speaks until released.
+    pub(crate) async fn press(&mut self) {
+        self.press_at(Priority::normal(16)).await;
+    }
+
+    /// Presses in a tier.
+    pub(crate) async fn press_tier(&mut self, tier: Tier) {
+        self.press_at(Priority { tier, dispatcher: false, level: Level(16) }).await;
+    }
+
+    /// Presses and speaks a numbered frame every 20 ms until released.
+    pub(crate) async fn press_at(&mut self, priority: Priority) {
+        self.hand.press(&self.talkgroup, priority, Permit::Instant).await.expect("affiliated");
+        self.speak();
+    }
+
+    fn speak(&mut self) {
+        let (hand, talkgroup, said, number) = (self.hand.clone(), self.talkgroup.clone(), Arc::clone(&self.said), self.number);
+        self.hush();
+        self.talking = Some(tokio::spawn(async move {
+            let mut tick = interval(Duration::from_millis(20));
+            tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
+            tick.tick().await;
+            loop {
+                tick.tick().await;
+                let count = {
+                    let mut said = said.lock().expect("no panic");
+                    said.push(Instant::now());
+                    u32::try_from(said.len()).expect("a short life")
+                };
+                hand.speak(&talkgroup, Some(Sound { talker: number, count }.payload().into()));
+            }
+        }));
+    }
+
+    /// Stops speaking, with the key down: the source is gone.
+    pub(crate) fn hush(&mut self) {
+        if let Some(talking) = self.talking.take() {
+            talking.abort();
+        }
+    }
+
+    /// Releases the key.
+    pub(crate) async fn release(&mut self) {
+        self.hush();
+        self.hand.key_up(&self.talkgroup).await;
+    }
+
+    /// Ends the group emergency.
+    pub(crate) async fn end_emergency(&self) {
+        self.hand.end_emergency(&self.talkgroup).await;
+    }
+
+    /// The process is gone without a word.
+    pub(crate) fn kill(mut self, net: &testkit::Net, host: std::net::IpAddr) {
+        self.hush();
+        net.kill(host);
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+
+    // === What it lived through ===
+
+    /// Waits for an event for which the test says yes, from the `from`th on; panics after 10 s of virtual time.
+    pub(crate) async fn event_from<T>(&self, from: usize, what: &str, pick: impl Fn(&Event) -> Option<T>) -> T {
+        for _ in 0..2_000 {
+            let found = {
+                let log = self.log.lock().expect("no panic");
+                log.events.iter().skip(from).filter_map(|(_, _, event)| event.as_ref()).find_map(&pick)
+            };
+            if let Some(found) = found {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("{}: no {what} within 10 s; saw {:#?}", self.identity, self.lines());
+    }
+
+    /// Waits for an event anywhere in the log.
+    pub(crate) async fn event<T>(&self, what: &str, pick: impl Fn(&Event) -> Option<T>) -> T {
+        self.event_from(0, what, pick).await
+    }
+
+    /// How many events there are; the mark for [`Self::event_from`].
+    pub(crate) fn mark(&self) -> usize {
+        self.log.lock().expect("no panic").events.len()
+    }
+
+    /// Waits until it has joined its talkgroup.
+    pub(crate) async fn joined(&self) {
+        self.event("affiliated", |event| matches!(event, Event::Affiliated(_)).then_some(())).await;
+    }
+
+    /// Whether it has a session and its talkgroup now.
+    pub(crate) fn is_joined(&self) -> bool {
+        let lines = self.lines();
+        let newest = lines.iter().rev().find(|line| line.contains("Affiliated(") || line.contains("Disconnected"));
+        newest.is_some_and(|line| line.contains("Affiliated("))
+    }
+
+    /// Waits for the grant after the mark.
+    pub(crate) async fn granted(&self, from: usize) {
+        self.event_from(from, "granted", |event| matches!(event, Event::Granted(..)).then_some(())).await;
+    }
+
+    /// Waits for a denial after the mark.
+    pub(crate) async fn denied(&self, from: usize) -> DenyCause {
+        self.event_from(from, "denied", |event| if let Event::Denied(_, _, cause) = event { Some(*cause) } else { None }).await
+    }
+
+    /// Waits for a revoke after the mark.
+    pub(crate) async fn revoked(&self, from: usize) -> RevokeCause {
+        self.event_from(from, "revoked", |event| if let Event::Revoked(_, _, _, cause) = event { Some(*cause) } else { None }).await
+    }
+
+    /// Waits until the far side is told present or away after the mark.
+    pub(crate) async fn far_side(&self, from: usize, present: bool) {
+        let fits = |event: &Event| matches!(event, Event::FarSide(far) if far.present == present).then_some(());
+        self.event_from(from, "far side", fits).await;
+    }
+
+    /// Waits until the unit is refused or gives up, and says why.
+    pub(crate) async fn refused(&self) -> Reason {
+        for _ in 0..2_000 {
+            let found = self.lines().iter().find_map(|line| {
+                Reason::ALL.iter().find(|reason| line.contains("Refused") && line.contains(&format!("{reason:?}"))).copied()
+            });
+            if let Some(reason) = found {
+                return reason;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("{}: not refused within 10 s; saw {:#?}", self.identity, self.lines());
+    }
+
+    /// Waits until the session is lost, and says why.
+    pub(crate) async fn disconnected(&self, from: usize) -> Reason {
+        for _ in 0..2_000 {
+            let found = self.lines().iter().skip(from).find_map(|line| {
+                Reason::ALL.iter().find(|reason| line.contains("Disconnected") && line.contains(&format!("({reason:?})"))).copied()
+            });
+            if let Some(reason) = found {
+                return reason;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("{}: not disconnected within 10 s; saw {:#?}", self.identity, self.lines());
+    }
+
+    /// The log as text.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.log.lock().expect("no panic").events.iter().map(|(_, line, _)| line.clone()).collect()
+    }
+
+    /// Frames heard from a talker since a moment.
+    pub(crate) fn heard_from(&self, talker: &Self, since: Instant) -> usize {
+        let log = self.log.lock().expect("no panic");
+        log.heard.iter().filter(|(at, sound)| *at >= since && sound.talker == talker.number).count()
+    }
+
+    /// The longest time between two frames of a talker that were heard in a row.
+    pub(crate) fn longest_pause(&self, talker: &Self) -> Duration {
+        let log = self.log.lock().expect("no panic");
+        let at: Vec<Instant> = log.heard.iter().filter(|(_, sound)| sound.talker == talker.number).map(|(at, _)| *at).collect();
+        at.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
+    }
+
+    /// The frames heard from a talker, in order.
+    pub(crate) fn frames_of(&self, talker: &Self) -> Vec<u32> {
+        let log = self.log.lock().expect("no panic");
+        log.heard.iter().filter(|(_, sound)| sound.talker == talker.number).map(|(_, sound)| sound.count).collect()
+    }
+
+    /// From the moment the first sample of each frame of the talker was spoken to the moment it plays here.
+    pub(crate) fn mouth_to_ear(&self, talker: &Self) -> Vec<Duration> {
+        let (log, said) = (self.log.lock().expect("no panic"), talker.said.lock().expect("no panic"));
+        let own = log.heard.iter().filter(|(_, sound)| sound.talker == talker.number);
+        own.map(|(at, sound)| *at - said[sound.count as usize - 1] + Duration::from_millis(20)).collect()
+    }
+
+    /// How many frames it has said, heard or not.
+    pub(crate) fn said(&self) -> u32 {
+        u32::try_from(self.said.lock().expect("no panic").len()).expect("a short life")
+    }
+}
+
+impl Drop for Radio {
+    fn drop(&mut self) {
+        self.hush();
+    }
+}
