@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+"""Director of the demo: sets the stage, plays the scene, has it graded. `tools/demo` builds the programs and starts this.
+
+Exit status: 0 every promise kept, 1 a promise broken or the scene could not be played, 130 interrupted. The folder with all
+configurations, logs and WAV files is removed at the end unless something went wrong or --keep was given.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from cast import CAST
+from scene import Scene
+from speech import seconds
+from stage import HERE, ROOT, Stage, StageError
+from words import Timeline
+
+LIMIT_S = 120.0
+"""The scene takes 40 s; whatever hangs is given up then."""
+GRADE_S = 60.0
+
+
+async def perform(folder: Path, options: argparse.Namespace) -> int:
+    """Plays and grades; returns the exit status."""
+    stage = Stage(folder, options.binaries, options.keep)
+    verdict, go_on, interrupted = 1, False, False
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            begun = time.monotonic()
+            await stage.build()
+            timeline = Timeline()
+            scene = Scene(stage, timeline)
+            await asyncio.gather(stage.open(), scene.prepare())
+            timeline.restart()
+            timeline.say("stage", f"certificates of nl and be, two gateways, two bridges; ready in {time.monotonic() - begun:.1f} s")
+            await scene.play()
+        if not options.keep:
+            # What the gateways still have to write is graded, too.
+            await stage.close()
+        verdict = await grade(stage, options)
+        go_on = options.keep
+        return verdict
+    except asyncio.CancelledError:
+        interrupted = True
+        raise
+    except TimeoutError:
+        raise StageError(f"the scene was not over after {LIMIT_S:.0f} s") from None
+    finally:
+        await stage.close(leave_running=go_on)
+        if go_on:
+            print(how_to_go_on(stage))
+        elif interrupted or (verdict == 0 and not options.keep):
+            shutil.rmtree(folder)
+        else:
+            print(f"\nEverything that was written lies in {folder}", file=sys.stderr)
+
+
+async def grade(stage: Stage, options: argparse.Namespace) -> int:
+    """Runs the grader, a program of its own that knows the files only."""
+    result = ("--json", options.json.resolve()) if options.json else ()
+    process = await stage.start(sys.executable, HERE / "grade.py", stage.folder, *result)
+    try:
+        return await asyncio.wait_for(process.wait(), GRADE_S)
+    except TimeoutError:
+        raise StageError(f"the grader was not done after {GRADE_S:.0f} s") from None
+
+
+def how_to_go_on(stage: Stage) -> str:
+    """Commands to join, talk, look and stop, ready to be copied."""
+    unit, gateway = (_shown(stage.binaries / name) for name in ("talkbridge-unit", "talkbridge"))
+    pids = " ".join(str(process.pid) for process in stage.long_lived.values())
+    lux, maas = CAST["lux-1"], CAST["maas-12"]
+    speech_file = ROOT / "tools" / "assets" / "speech-nl.wav"
+    config = {member.name: stage.folder / member.authority / "units" / f"{member.name}.toml" for member in (lux, maas)}
+    return f"""
+The gateways go on running, configured in {stage.folder}
+
+listen in Belgium    {unit} listen --config {config["lux-1"]} --talkgroup {lux.talkgroup} --wav {stage.folder}/heard.wav
+talk in the          {unit} talk --config {config["maas-12"]} --talkgroup {maas.talkgroup} --wav {_shown(speech_file)}
+  Netherlands        ({seconds(speech_file):.0f} s of speech; --emergency --end-emergency for an emergency call)
+what a gateway does  {gateway} status --config {stage.folder}/nl/gateway.toml
+cut the border       echo drop > {stage.folder}/relay.ctl      (`pass` heals it, `delay 80` makes it slow)
+stop and clean up    kill {pids}; rm -r {stage.folder}"""
+
+
+def _shown(path: Path) -> str:
+    """A path as one would type it here."""
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+async def interruptible(folder: Path, options: argparse.Namespace) -> int:
+    """Performs; Ctrl-C and SIGTERM end it in order."""
+    task = asyncio.ensure_future(perform(folder, options))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        return await task
+    print("\ndemo: interrupted; everything is stopped", file=sys.stderr)
+    return 130
+
+
+def main() -> int:
+    """Parses arguments, performs."""
+    parser = argparse.ArgumentParser(prog="tools/demo", description="Plays a scene across a border and grades it.")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the graded table as JSON")
+    parser.add_argument("--keep", action="store_true", help="leave the gateways running and say how to join and talk")
+    parser.add_argument("--binaries", type=Path, default=ROOT / "target" / "debug", metavar="DIR", help="where the programs lie")
+    options = parser.parse_args()
+    options.binaries = options.binaries.resolve()
+    folder = Path(tempfile.mkdtemp(prefix="talkbridge-demo-"))
+    try:
+        return asyncio.run(interruptible(folder, options))
+    except StageError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

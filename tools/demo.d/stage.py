@@ -1,0 +1,208 @@
+"""The stage of the demo: folder, certificates, configurations, two gateways on loopback and the border link between them.
+
+Every process is ended by its own id, also after Ctrl-C and errors; if this program is killed, the kernel ends them. With
+`keep` the gateways and the link outlive it. Standard library only.
+"""
+
+import asyncio
+import ctypes
+import http.client
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cast import CAST, Ports, gateway_toml, unit_toml
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+READY_S = 10.0
+"""Gateways are ready and their bridges active within this time, or the demo fails."""
+COMMAND_S = 20.0
+"""Limit of a command that ends by itself."""
+STOP_S = 7.0
+"""A process that SIGTERM has not ended by then is killed; gateways drain for up to 5 s."""
+
+
+class StageError(Exception):
+    """The demo cannot be set up or go on; the message is for the user."""
+
+
+def now_ms() -> float:
+    """CLOCK_MONOTONIC in milliseconds, as in the units' events."""
+    return time.monotonic_ns() / 1e6
+
+
+class Stage:
+    """Both countries in one folder."""
+
+    def __init__(self, folder: Path, binaries: Path, keep: bool) -> None:
+        """A stage in an existing, empty `folder`, played by the programs in `binaries`."""
+        self.folder, self.binaries, self.keep = folder, binaries, keep
+        self.ports: dict[str, Ports] = {}
+        self.border = 0
+        self.long_lived: dict[str, Process] = {}
+        self._others: set[Process] = set()
+
+    async def build(self) -> None:
+        """Makes certificates and configurations."""
+        *udp, self.border = free_ports(5, socket.SOCK_DGRAM)
+        tcp = free_ports(2, socket.SOCK_STREAM)
+        self.ports = {authority: Ports(*ports) for authority, *ports in zip(("nl", "be"), udp[:2], udp[2:], tcp)}
+        await asyncio.gather(*(self._country(authority) for authority in self.ports))
+        # Only nl has an address to dial, and it is the relay's: all traffic across the border passes there.
+        for authority, far, port in (("nl", "be", self.border), ("be", "nl", None)):
+            text = gateway_toml(authority, self.ports[authority], far, port)
+            (self.folder / authority / "gateway.toml").write_text(text)
+        for folder in ("logs", "wav", "in", "codec"):
+            (self.folder / folder).mkdir()
+
+    async def _country(self, authority: str) -> None:
+        pki, units = self.folder / authority / "pki", self.folder / authority / "units"
+        await self.command("talkbridge", "pki", "authority", "--name", authority, "--out", pki)
+        issue = ("talkbridge", "pki", "issue", "--authority", pki)
+        await self.command(*issue, "--kind", "gateway", "--name", "gw-1", "--out", pki)
+        for member in CAST.values():
+            if member.authority == authority:
+                who = ("--kind", member.kind, "--name", member.name, "--agency", member.agency, "--alias", member.alias)
+                await self.command(*issue, *who, "--out", units)
+                (units / f"{member.name}.toml").write_text(unit_toml(member, self.ports[authority]))
+
+    async def open(self) -> None:
+        """Starts both gateways and the link; returns once both bridges carry."""
+        os.mkfifo(self.folder / "relay.ctl")
+        ports = ("--listen", str(self.border), "--to", str(self.ports["be"].peers))
+        control = ("--control", str(self.folder / "relay.ctl"))
+        await self._long_lived("relay", sys.executable, str(HERE / "relay.py"), *ports, *control, out="logs/relay.jsonl")
+        for authority in self.ports:
+            config = str(self.folder / authority / "gateway.toml")
+            await self._long_lived(f"gateway {authority}", str(self.binaries / "talkbridge"), "run", "--config", config)
+        for authority in self.ports:
+            await self._until(lambda authority=authority: self._get(authority, "/readyz")[0] == 200, f"the gateway of {authority}")
+        for authority in self.ports:
+            await self._until(lambda authority=authority: self._bridged(authority), f"the bridges of {authority}")
+
+    def _bridged(self, authority: str) -> bool:
+        bridges = self.status(authority)["bridges"]
+        return len(bridges) > 0 and all(bridge["state"] == "active" for bridge in bridges)
+
+    def status(self, authority: str) -> dict[str, Any]:
+        """What a gateway says about itself."""
+        code, body = self._get(authority, "/status")
+        if code != 200:
+            raise StageError(f"the gateway of {authority} answers /status with {code}")
+        return json.loads(body)
+
+    def _get(self, authority: str, path: str) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.ports[authority].console, timeout=2)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    async def _until(self, holds: Callable[[], bool], what: str) -> None:
+        """Waits until it holds; a gateway that does not listen yet counts as no."""
+        end = now_ms() + READY_S * 1_000
+        while True:
+            self.check()
+            try:
+                if holds():
+                    return
+            except (OSError, http.client.HTTPException):
+                pass
+            if now_ms() > end:
+                raise StageError(f"{what}: not ready after {READY_S:.0f} s; see {self.folder}/logs")
+            await asyncio.sleep(0.02)
+
+    def check(self) -> None:
+        """Raises if a gateway or the link has ended."""
+        for name, process in self.long_lived.items():
+            if process.returncode is not None:
+                raise StageError(f"{name} ended with {process.returncode}; its log:\n{self._tail(name)}")
+
+    def _tail(self, name: str) -> str:
+        lines = (self.folder / "logs" / f"{name.replace(' ', '-')}.log").read_text().splitlines()
+        return "\n".join(lines[-8:])
+
+    def link(self, command: str) -> float:
+        """Tells the border link `drop`, `pass` or `delay MS`; returns the moment."""
+        fifo = os.open(self.folder / "relay.ctl", os.O_WRONLY | os.O_NONBLOCK)
+        try:
+            os.write(fifo, f"{command}\n".encode())
+        finally:
+            os.close(fifo)
+        return now_ms()
+
+    async def command(self, program: str, *arguments: str | Path) -> None:
+        """Runs one of the programs to its end; raises with its output if it fails."""
+        process = await self.start(self.binaries / program, *arguments, stdout=PIPE, stderr=STDOUT)
+        try:
+            said, _ = await asyncio.wait_for(process.communicate(), COMMAND_S)
+        except TimeoutError:
+            raise StageError(f"{program} {arguments[0]}: not done after {COMMAND_S:.0f} s") from None
+        if process.returncode != 0:
+            raise StageError(f"{program} {arguments[0]} failed with {process.returncode}: {said.decode().strip()}")
+
+    async def start(self, program: str | Path, *arguments: str | Path, **options: Any) -> Process:
+        """Starts a process that ends with the stage at the latest."""
+        options = {"stdin": DEVNULL, "preexec_fn": _die_with_parent, **options}
+        process = await asyncio.create_subprocess_exec(str(program), *map(str, arguments), **options)
+        self._others.add(process)
+        return process
+
+    async def _long_lived(self, name: str, *arguments: str, out: str | None = None) -> None:
+        log = self.folder / "logs" / f"{name.replace(' ', '-')}.log"
+        with log.open("wb") as err, (self.folder / (out or os.devnull)).open("wb") as stdout:
+            fate: dict[str, Any] = {"start_new_session": True} if self.keep else {"preexec_fn": _die_with_parent}
+            environment = {"TALKBRIDGE_LOG": "info", **os.environ}
+            self.long_lived[name] = await asyncio.create_subprocess_exec(
+                *arguments, stdin=DEVNULL, stdout=stdout, stderr=err, env=environment, **fate
+            )
+
+    async def close(self, leave_running: bool = False) -> None:
+        """Ends everything, gateways and link too unless they are to go on."""
+        if not leave_running:
+            self._others |= set(self.long_lived.values())
+        alive = [process for process in self._others if process.returncode is None]
+        for process in alive:
+            _signal(process, signal.SIGTERM)
+        if alive:
+            _, late = await asyncio.wait([asyncio.ensure_future(process.wait()) for process in alive], timeout=STOP_S)
+            if late:
+                for process in alive:
+                    _signal(process, signal.SIGKILL)
+                await asyncio.wait(late)
+
+
+def _signal(process: Process, number: signal.Signals) -> None:
+    if process.returncode is None:
+        try:
+            process.send_signal(number)
+        except ProcessLookupError:
+            pass
+
+
+def _die_with_parent() -> None:
+    """In the new process: asks Linux to end it when this program dies (PR_SET_PDEATHSIG), and leaves Ctrl-C to us."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+    os.setpgid(0, 0)
+
+
+def free_ports(count: int, kind: socket.SocketKind) -> list[int]:
+    """Loopback ports that are free now; all held at once, so that they differ."""
+    held = [socket.socket(socket.AF_INET, kind) for _ in range(count)]
+    try:
+        for sock in held:
+            sock.bind(("127.0.0.1", 0))
+        return [sock.getsockname()[1] for sock in held]
+    finally:
+        for sock in held:
+            sock.close()

@@ -1,0 +1,56 @@
+# Sourced by the scripts in tools/: where the project lies, and how a step is run, timed and reported.
+# shellcheck shell=bash
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+cd "$ROOT"
+# rustup puts cargo here; a fresh login shell may not know it yet.
+PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
+export CARGO_TERM_COLOR=never
+
+VENV="$ROOT/target/venv"
+BINARIES="$ROOT/target/debug"
+LOGS="$ROOT/target/logs"
+
+FAILED=()   # names of the steps that failed
+TIMES=()    # "seconds result name", one per step
+
+# die TEXT...: says why, and ends with 2 (the machine or the call is at fault, not the code).
+die() {
+    printf '%s: %s\n' "${0##*/}" "$*" >&2
+    exit 2
+}
+
+# step NAME COMMAND...: runs the command with its output in a log, prints one line with the time; what it said follows
+# only if it failed. Goes on after a failure, so that one run shows everything that is wrong. Inside the command `set -e`
+# has no effect (bash suspends it left of ||): a function must return its failure itself.
+step() {
+    local name=$1 log began ended seconds result=ok status=0
+    shift
+    mkdir -p "$LOGS"
+    log="$LOGS/${name//[^A-Za-z0-9]/-}.log"
+    printf '  %-46s ' "$name"
+    began=$(date +%s%N)
+    "$@" >"$log" 2>&1 </dev/null || status=$?
+    ended=$(date +%s%N)
+    seconds=$(awk -v ns=$((ended - began)) 'BEGIN { printf "%.1f", ns / 1e9 }')
+    if [ "$status" -ne 0 ]; then
+        result=FAILED
+        FAILED+=("$name")
+    fi
+    TIMES+=("$seconds $result $name")
+    printf '%8s s  %s\n' "$seconds" "$result"
+    if [ "$status" -ne 0 ]; then
+        printf '    exit status %s; the end of %s:\n' "$status" "${log#"$ROOT/"}"
+        tail -n 60 "$log" | sed 's/^/    | /'
+    fi
+    return 0
+}
+
+# passed NAME: whether that step ran and did not fail.
+passed() {
+    local line
+    for line in "${TIMES[@]}"; do
+        [ "${line#* }" = "ok $1" ] && return 0
+    done
+    return 1
+}
