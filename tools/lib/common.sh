@@ -20,9 +20,19 @@ die() {
     exit 2
 }
 
+# findings LOG: the lines that name a failure, wherever they stand: tests of cargo and unittest, panics with the line after,
+# errors of the compiler. Each once, at most 30; a step inside a step is indented by "| " and "> ".
+findings() {
+    awk '{ sub(/^[ |>]+/, "") }
+        after || /^test .* FAILED$|^thread .* panicked at |^error(\[|:)|^(FAIL|ERROR): / {
+            after = / panicked at /
+            if (!seen[$0]++ && n++ < 30) print
+        }' "$1"
+}
+
 # step NAME COMMAND...: runs the command with its output in a log, prints one line with the time; what it said follows
-# only if it failed. Goes on after a failure, so that one run shows everything that is wrong. Inside the command `set -e`
-# has no effect (bash suspends it left of ||): a function must return its failure itself.
+# only if it failed: its findings, then the end. Goes on after a failure, so that one run shows everything that is wrong.
+# Inside the command `set -e` has no effect (bash suspends it left of ||): a function must return its failure itself.
 step() {
     local name=$1 log began ended seconds result=ok status=0
     shift
@@ -40,7 +50,9 @@ step() {
     TIMES+=("$seconds $result $name")
     printf '%8s s  %s\n' "$seconds" "$result"
     if [ "$status" -ne 0 ]; then
-        printf '    exit status %s; the end of %s:\n' "$status" "${log#"$ROOT/"}"
+        printf '    exit status %s\n' "$status"
+        findings "$log" | sed 's/^/    > /'
+        printf '    the end of %s:\n' "${log#"$ROOT/"}"
         tail -n 60 "$log" | sed 's/^/    | /'
     fi
     return 0
