@@ -1,19 +1,19 @@
 //! Between the protobuf types and [`crate::control`]: every field is checked here, once.
 //!
 //! Reading refuses values outside their range with a [`DecodeError`] that names the field; a member of a oneof that
-//! this version does not know reads as `None` and is skipped by the caller.
+//! this version does not know reads as `None` and is skipped by the caller. Texts for people are never refused: both
+//! writing and reading cut them to [`clamp_display`].
 
 use crate::cause::{DenyCause, Reason, RevokeCause};
 use crate::control::*;
+use crate::display::clamp_display;
 use crate::error::DecodeError;
 use crate::ids::{Authority, Epoch, Handle, Identity, RequestId, Seq, Spurt, TalkgroupId};
 use crate::priority::{Level, Priority, Tier};
 use crate::proto::{self, control::Body, floor};
 
-/// Longest title, alias, agency or agreement name taken from a peer, in bytes.
-pub(crate) const TEXT_MAX_BYTES: usize = 128;
 /// Longest list taken from a peer.
-const LIST_MAX: usize = 256;
+pub const LIST_MAX: usize = 256;
 
 // === Writing ===
 
@@ -30,8 +30,8 @@ pub(crate) fn write(message: &Message) -> Body {
         Message::Affiliated(m) => Body::Affiliated(proto::Affiliated {
             talkgroup: m.talkgroup.to_string(),
             handle: m.handle.0.into(),
-            title: m.title.clone(),
-            agency: m.agency.clone(),
+            title: clamp_display(&m.title),
+            agency: clamp_display(&m.agency),
             rights: Some(proto::Rights {
                 talk: m.rights.talk,
                 emergency: m.rights.emergency,
@@ -128,7 +128,7 @@ fn write_priority(p: Priority) -> proto::Priority {
 }
 
 fn write_talker(t: &Talker) -> proto::Talker {
-    proto::Talker { identity: t.identity.to_string(), alias: t.alias.clone(), agency: t.agency.clone() }
+    proto::Talker { identity: t.identity.to_string(), alias: clamp_display(&t.alias), agency: clamp_display(&t.agency) }
 }
 
 fn write_taken(m: &Taken) -> proto::Taken {
@@ -147,7 +147,7 @@ fn write_far_side(m: &FarSide) -> proto::FarSide {
 
 fn write_agreement(a: &Agreement) -> proto::Agreement {
     proto::Agreement {
-        name: a.name.clone(),
+        name: clamp_display(&a.name),
         home: a.home.to_string(),
         partner: a.partner.to_string(),
         inbound: Some(proto::Inbound {
@@ -198,11 +198,6 @@ pub(crate) fn read(body: Body) -> Result<Option<Message>, DecodeError> {
 
 fn list<T>(items: Vec<T>) -> Result<Vec<T>, DecodeError> {
     if items.len() > LIST_MAX { Err(DecodeError::Invalid { what: "list length" }) } else { Ok(items) }
-}
-
-fn text(what: &'static str, value: String) -> Result<String, DecodeError> {
-    let fits = value.len() <= TEXT_MAX_BYTES && !value.chars().any(char::is_control);
-    if fits { Ok(value) } else { Err(DecodeError::Invalid { what }) }
 }
 
 fn talkgroup(value: &str) -> Result<TalkgroupId, DecodeError> {
@@ -279,7 +274,7 @@ fn read_priority(p: proto::Priority) -> Result<Priority, DecodeError> {
 }
 
 fn read_talker(t: proto::Talker) -> Result<Talker, DecodeError> {
-    Ok(Talker { identity: identity("talker", &t.identity)?, alias: text("alias", t.alias)?, agency: text("agency", t.agency)? })
+    Ok(Talker { identity: identity("talker", &t.identity)?, alias: clamp_display(&t.alias), agency: clamp_display(&t.agency) })
 }
 
 fn read_taken(m: proto::Taken) -> Result<Taken, DecodeError> {
@@ -301,8 +296,8 @@ fn read_affiliated(m: proto::Affiliated) -> Result<Affiliated, DecodeError> {
     Ok(Affiliated {
         talkgroup: talkgroup(&m.talkgroup)?,
         handle: Handle(small("handle", m.handle)?),
-        title: text("title", m.title)?,
-        agency: text("agency", m.agency)?,
+        title: clamp_display(&m.title),
+        agency: clamp_display(&m.agency),
         rights: Rights {
             talk: rights.talk,
             emergency: rights.emergency,
@@ -321,7 +316,7 @@ fn read_agreement(a: proto::Agreement) -> Result<Agreement, DecodeError> {
     let outbound = required("outbound", a.outbound)?;
     let ceiling = required("ceiling", inbound.ceiling)?;
     Ok(Agreement {
-        name: text("agreement", a.name)?,
+        name: clamp_display(&a.name),
         home: talkgroup(&a.home)?,
         partner: talkgroup(&a.partner)?,
         inbound: Inbound {
@@ -355,4 +350,31 @@ fn read_sync(m: proto::Sync) -> Result<Sync, DecodeError> {
         holder: holder.transpose()?,
         emergency: opt_identity("emergency", &m.emergency)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(alias: &str) -> Body {
+        let talker = proto::Talker { identity: "be/unit/a".into(), alias: alias.into(), agency: String::new() };
+        let taken = proto::Taken { talker: Some(talker), ..proto::Taken::default() };
+        Body::Floor(proto::Floor { talkgroup: "be/lux-3".into(), party: String::new(), body: Some(floor::Body::Taken(taken)) })
+    }
+
+    #[test]
+    fn a_text_beyond_the_bound_is_cut_by_whoever_reads_it_and_ends_no_session() {
+        let longest = "\u{4e00}".repeat(crate::DISPLAY_MAX_CHARS);
+        let whole = read(taken(&longest)).unwrap();
+        assert_eq!(whole.as_ref().map(write), Some(taken(&longest)));
+        assert_eq!(read(taken(&format!("\u{1b}{longest}more"))).unwrap(), whole);
+    }
+
+    #[test]
+    fn a_text_beyond_the_bound_is_cut_by_whoever_writes_it() {
+        let Some(Message::Floor(Floor { talkgroup, party, body: FloorBody::Taken(mut said) })) = read(taken("")).unwrap() else { panic!() };
+        said.talker.alias = "x".repeat(1_000);
+        let body = FloorBody::Taken(said);
+        assert_eq!(write(&Message::Floor(Floor { talkgroup, party, body })), taken(&"x".repeat(crate::DISPLAY_MAX_CHARS)));
+    }
 }

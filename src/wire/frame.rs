@@ -4,7 +4,8 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use crate::control::Message;
+use crate::control::{Agreement, Message};
+use crate::convert::LIST_MAX;
 use crate::error::DecodeError;
 
 /// Largest control frame, in bytes without its length field. Protobuf can need 50 times its size in memory,
@@ -22,10 +23,17 @@ const LENGTH_BYTES: usize = 4;
 pub fn encode(message: &Message) -> Bytes {
     let body = message.encode();
     let mut frame = BytesMut::with_capacity(LENGTH_BYTES + body.len());
-    // Our own messages stay far below the cap: the largest, a list of agreements, is bounded by the configuration check.
+    // Our own messages stay far below the cap; the one that could grow, a list of agreements, is asked `fits` beforehand.
     frame.put_u32(u32::try_from(body.len()).unwrap_or(u32::MAX));
     frame.extend_from_slice(&body);
     frame.freeze()
+}
+
+/// Whether a message can be sent in one frame. Only the list of agreements with a peer can grow beyond it: whoever accepts
+/// a configuration asks here, for the other side would end every session as malformed.
+pub fn fits(message: &Message) -> bool {
+    let lists: &[Agreement] = if let Message::Agreements(all) = message { all } else { &[] };
+    lists.len() <= LIST_MAX && lists.iter().all(|one| one.onward.len() <= LIST_MAX) && message.encode().len() <= FRAME_MAX_BYTES
 }
 
 /// Collects the bytes of a control stream and gives out whole messages.
@@ -70,7 +78,8 @@ impl Decoder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::Hello;
+    use crate::control::{Ceiling, Hello, Inbound, Outbound};
+    use crate::{Level, Tier};
 
     #[test]
     fn frames_come_out_of_any_cut() {
@@ -93,6 +102,37 @@ mod tests {
         let mut decoder = Decoder::default();
         decoder.push(&u32::MAX.to_be_bytes());
         assert!(matches!(decoder.next_message(), Err(DecodeError::Oversized { .. })));
+    }
+
+    #[test]
+    fn a_list_of_agreements_that_no_peer_could_read_does_not_fit() {
+        let side = an_agreement();
+        let agreements = |count: usize| Message::Agreements(vec![side.clone(); count]);
+        let most = (0..).take_while(|count| fits(&agreements(*count))).last().unwrap();
+        assert!((50..LIST_MAX).contains(&most), "{most}");
+        let mut decoder = Decoder::default();
+        decoder.push(&encode(&agreements(most)));
+        assert_eq!(decoder.next_message(), Ok(Some(agreements(most))));
+        decoder.push(&encode(&agreements(most + 1)));
+        assert!(decoder.next_message().is_err());
+        // Short names reach the bound of lists before that of the frame.
+        let short = Agreement { name: String::new(), ..side.clone() };
+        assert!(fits(&Message::Agreements(vec![short.clone(); LIST_MAX])));
+        assert!(!fits(&Message::Agreements(vec![short; LIST_MAX + 1])));
+        let onward = vec!["be".parse().unwrap(); LIST_MAX + 1];
+        assert!(!fits(&Message::Agreements(vec![Agreement { onward, ..side }])));
+    }
+
+    fn an_agreement() -> Agreement {
+        let ceiling = Ceiling { tier: Tier::Emergency, level: Level(64), dispatcher: true };
+        Agreement {
+            name: "\u{4e00}".repeat(crate::DISPLAY_MAX_CHARS),
+            home: "nl/pol-1".parse().unwrap(),
+            partner: "be/lux-3".parse().unwrap(),
+            inbound: Inbound { talk: true, short_data: true, emergency: true, ceiling },
+            outbound: Outbound { talk: true, short_data: true, emergency: true },
+            onward: Vec::new(),
+        }
     }
 
     #[test]

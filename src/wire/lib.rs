@@ -12,6 +12,7 @@ pub mod cause;
 pub mod control;
 mod convert;
 pub mod datagram;
+pub mod display;
 pub mod error;
 pub mod frame;
 pub mod ids;
@@ -26,6 +27,8 @@ mod proto {
 }
 
 pub use cause::{DenyCause, Reason, RevokeCause};
+pub use convert::LIST_MAX;
+pub use display::{DISPLAY_MAX_BYTES, DISPLAY_MAX_CHARS, clamp_display};
 pub use error::{DecodeError, NameError};
 pub use ids::{Authority, Epoch, Handle, Identity, Kind, Name, Pattern, RequestId, Seq, SessionId, Spurt, TalkgroupId};
 pub use priority::{Level, Priority, Tier};

@@ -29,8 +29,9 @@ fn tier() -> impl Strategy<Value = Tier> {
     prop::sample::select(&Tier::ALL[..])
 }
 
+/// Texts for people up to their bound, in scripts of one to four bytes a character.
 fn text() -> impl Strategy<Value = String> {
-    "[a-zA-Z \u{e9}\u{df}\u{20ac}]{0,30}"
+    prop_oneof!["[a-zA-Z \u{e9}\u{df}\u{20ac}]{0,30}", "[\u{3b1}\u{4e00}-\u{4e8f}\u{1f692}]{0,64}"]
 }
 
 fn spurt() -> impl Strategy<Value = Spurt> {
