@@ -1,11 +1,11 @@
 //! Two countries as folders, processes and free ports on loopback.
 
+mod process;
+
 use std::fs;
-use std::io::{BufRead, BufReader, Write as _};
 use std::net::UdpSocket;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::path::PathBuf;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,118 +13,8 @@ use pki::{Authority, Kind, Lifetime, Request};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Longest wait for anything; a machine under load gets its time.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Prints a measured figure for whoever reads the test's output.
-pub(crate) fn say(line: &str) {
-    writeln!(std::io::stderr(), "{line}").expect("stderr");
-}
-
-fn binary(name: &str) -> PathBuf {
-    let own = Path::new(env!("CARGO_BIN_EXE_talkbridge"));
-    let path = own.with_file_name(name);
-    assert!(path.exists(), "{} is missing; run: cargo build --workspace --bins", path.display());
-    path
-}
-
-/// A process of the product, with its JSON lines.
-pub(crate) struct Process {
-    pub(crate) child: Child,
-    lines: Arc<Mutex<Vec<Value>>>,
-    errors: Arc<Mutex<String>>,
-}
-
-impl Process {
-    fn start(name: &str, arguments: &[&str]) -> Self {
-        let mut child = Command::new(binary(name))
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary starts");
-        let lines: Arc<Mutex<Vec<Value>>> = Arc::default();
-        let errors: Arc<Mutex<String>> = Arc::default();
-        let (out, kept) = (child.stdout.take().expect("piped"), Arc::clone(&lines));
-        thread::spawn(move || {
-            for line in BufReader::new(out).lines().map_while(Result::ok) {
-                let value = serde_json::from_str(&line).unwrap_or(Value::String(line));
-                kept.lock().expect("no panic").push(value);
-            }
-        });
-        let (err, kept) = (child.stderr.take().expect("piped"), Arc::clone(&errors));
-        thread::spawn(move || {
-            for line in BufReader::new(err).lines().map_while(Result::ok) {
-                let mut kept = kept.lock().expect("no panic");
-                kept.push_str(&line);
-                kept.push('\n');
-            }
-        });
-        Self { child, lines, errors }
-    }
-
-    /// The events so far.
-    pub(crate) fn events(&self) -> Vec<Value> {
-        self.lines.lock().expect("no panic").clone()
-    }
-
-    /// What it wrote to stderr so far.
-    pub(crate) fn errors(&self) -> String {
-        self.errors.lock().expect("no panic").clone()
-    }
-
-    /// Waits for an event for which the test says yes, from the `from`th line on.
-    pub(crate) fn wait_from(&self, from: usize, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            if let Some(found) = self.events().into_iter().skip(from).find(&fits) {
-                return found;
-            }
-            assert!(Instant::now() < until, "no {what}; events {:#?}\nstderr {}", self.events(), self.errors());
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    /// Waits for an event by its name.
-    pub(crate) fn wait(&self, event: &str) -> Value {
-        self.wait_from(0, event, |value| value["event"] == event)
-    }
-
-    /// Sends a signal by name.
-    pub(crate) fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        let done = Command::new("kill").args(["-s", name, &id]).status().expect("kill exists");
-        assert!(done.success(), "kill -s {name} {id}");
-    }
-
-    /// Waits for its end; the exit status.
-    pub(crate) fn end(&mut self) -> i32 {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().expect("own child") {
-                // The readers may still hold the last lines.
-                thread::sleep(Duration::from_millis(50));
-                return status.code().unwrap_or(-1);
-            }
-            assert!(Instant::now() < until, "does not end; events {:#?}\nstderr {}", self.events(), self.errors());
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // Already gone in most cases; nothing of ours may outlive the test.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Milliseconds of an event on the clock that all processes share.
-pub(crate) fn at_ms(event: &Value) -> f64 {
-    event["at_ms"].as_f64().expect("every event has at_ms")
-}
+use process::{PATIENCE, binary};
+pub(crate) use process::{Process, at_ms, say};
 
 /// One country's ports.
 #[derive(Clone, Copy)]
