@@ -1,9 +1,9 @@
 //! Two countries as folders, processes and free ports on loopback.
 
+mod ports;
 mod process;
 
 use std::fs;
-use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
@@ -24,6 +24,12 @@ pub(crate) struct Ports {
     pub(crate) console: u16,
 }
 
+impl Ports {
+    fn free() -> Self {
+        Self { units: ports::free(), peers: ports::free(), console: ports::free() }
+    }
+}
+
 /// Two countries as folders.
 pub(crate) struct Stage {
     pub(crate) folder: TempDir,
@@ -31,21 +37,10 @@ pub(crate) struct Stage {
     pub(crate) be: Ports,
 }
 
-fn free_ports() -> [u16; 6] {
-    // Held together, so that no two are the same; let go before the gateways bind them.
-    let held: [UdpSocket; 6] = std::array::from_fn(|_| UdpSocket::bind("127.0.0.1:0").expect("a free port"));
-    held.map(|socket| socket.local_addr().expect("bound").port())
-}
-
 impl Stage {
     /// Makes authorities, gateway certificates and configurations.
     pub(crate) fn new() -> Self {
-        let [a, b, c, d, e, f] = free_ports();
-        let stage = Self {
-            folder: TempDir::new().expect("a folder"),
-            nl: Ports { units: a, peers: b, console: c },
-            be: Ports { units: d, peers: e, console: f },
-        };
+        let stage = Self { folder: TempDir::new().expect("a folder"), nl: Ports::free(), be: Ports::free() };
         for code in ["nl", "be"] {
             Authority::generate(code).expect("a name").save(&stage.path(code)).expect("a folder");
             stage.issue(code, Kind::Gateway, "gw-1", Lifetime::days(90));
