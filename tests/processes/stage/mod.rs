@@ -120,11 +120,7 @@ outbound = {{ talk = true, emergency = true }}
     pub(crate) fn gateway(&self, code: &str) -> Process {
         let config = self.path(code).join("gateway.toml");
         let process = Process::start("talkbridge", &["run", "--config", config.to_str().expect("UTF-8")]);
-        let until = Instant::now() + PATIENCE;
-        while !process.errors().contains("gateway runs") {
-            assert!(Instant::now() < until, "the gateway does not start: {}", process.errors());
-            thread::sleep(Duration::from_millis(10));
-        }
+        process.until("'gateway runs'", |process| process.errors().contains("gateway runs").then_some(()));
         process
     }
 

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -26,9 +26,11 @@ pub(super) fn binary(name: &str) -> PathBuf {
 
 /// A process of the product, with its JSON lines.
 pub(crate) struct Process {
-    pub(crate) child: Child,
+    child: Child,
     lines: Arc<Mutex<Vec<Value>>>,
     errors: Arc<Mutex<String>>,
+    /// Read stdout and stderr to their end, which is the end of the process.
+    readers: Vec<JoinHandle<()>>,
 }
 
 impl Process {
@@ -43,21 +45,21 @@ impl Process {
         let lines: Arc<Mutex<Vec<Value>>> = Arc::default();
         let errors: Arc<Mutex<String>> = Arc::default();
         let (out, kept) = (child.stdout.take().expect("piped"), Arc::clone(&lines));
-        thread::spawn(move || {
+        let out = thread::spawn(move || {
             for line in BufReader::new(out).lines().map_while(Result::ok) {
                 let value = serde_json::from_str(&line).unwrap_or(Value::String(line));
                 kept.lock().expect("no panic").push(value);
             }
         });
         let (err, kept) = (child.stderr.take().expect("piped"), Arc::clone(&errors));
-        thread::spawn(move || {
+        let err = thread::spawn(move || {
             for line in BufReader::new(err).lines().map_while(Result::ok) {
                 let mut kept = kept.lock().expect("no panic");
                 kept.push_str(&line);
                 kept.push('\n');
             }
         });
-        Self { child, lines, errors }
+        Self { child, lines, errors, readers: vec![out, err] }
     }
 
     /// The events so far.
@@ -70,16 +72,29 @@ impl Process {
         self.errors.lock().expect("no panic").clone()
     }
 
-    /// Waits for an event for which the test says yes, from the `from`th line on.
-    pub(crate) fn wait_from(&self, from: usize, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+    /// Everything it said, for the message of a failure.
+    fn said(&self) -> String {
+        let events: String = self.events().iter().map(|event| format!("{event}\n")).collect();
+        format!("stdout:\n{events}stderr:\n{}", self.errors())
+    }
+
+    /// Asks until there is an answer. Fails when the process has ended and said everything, or when patience has.
+    pub(super) fn until<T>(&self, what: &str, ask: impl Fn(&Self) -> Option<T>) -> T {
         let until = Instant::now() + PATIENCE;
         loop {
-            if let Some(found) = self.events().into_iter().skip(from).find(&fits) {
-                return found;
+            let ended = self.readers.iter().all(JoinHandle::is_finished);
+            if let Some(answer) = ask(self) {
+                return answer;
             }
-            assert!(Instant::now() < until, "no {what}; events {:#?}\nstderr {}", self.events(), self.errors());
+            assert!(!ended, "no {what}: the process has ended; {}", self.said());
+            assert!(Instant::now() < until, "no {what} within {PATIENCE:?}; {}", self.said());
             thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Waits for an event for which the test says yes, from the `from`th line on.
+    pub(crate) fn wait_from(&self, from: usize, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        self.until(what, |process| process.events().into_iter().skip(from).find(&fits))
     }
 
     /// Waits for an event by its name.
@@ -94,18 +109,20 @@ impl Process {
         assert!(done.success(), "kill -s {name} {id}");
     }
 
-    /// Waits for its end; the exit status.
+    /// Waits for its end and for its last lines; the exit status.
     pub(crate) fn end(&mut self) -> i32 {
         let until = Instant::now() + PATIENCE;
-        loop {
+        let status = loop {
             if let Some(status) = self.child.try_wait().expect("own child") {
-                // The readers may still hold the last lines.
-                thread::sleep(Duration::from_millis(50));
-                return status.code().unwrap_or(-1);
+                break status;
             }
-            assert!(Instant::now() < until, "does not end; events {:#?}\nstderr {}", self.events(), self.errors());
+            assert!(Instant::now() < until, "does not end within {PATIENCE:?}; {}", self.said());
             thread::sleep(Duration::from_millis(5));
+        };
+        for reader in self.readers.drain(..) {
+            reader.join().expect("no panic");
         }
+        status.code().unwrap_or(-1)
     }
 }
 
