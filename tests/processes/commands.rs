@@ -4,7 +4,7 @@ use std::fs;
 
 use pki::{Authority, Kind, Lifetime, Request};
 
-use crate::stage::{Stage, at_ms, say};
+use crate::stage::{Stage, at_ms, say, wait_for};
 
 #[test]
 fn a_call_crosses_the_border_and_both_commands_end_with_a_report() {
@@ -55,8 +55,11 @@ fn what_is_not_allowed_is_refused_by_name_with_exit_1_and_a_record() {
         assert_eq!(unit.end(), 1, "{reason}: {:?} {}", unit.events(), unit.errors());
         let refused = unit.wait("refused");
         assert_eq!(refused["reason"], reason, "{:?}", unit.events());
-        let records = fs::read_to_string(stage.path("nl").join("var/records.jsonl")).expect("records");
-        assert!(records.lines().any(|line| line.contains("\"refused\"") && line.contains(reason)), "{reason} in {records}");
+        // Written by a thread of its own, maybe after the unit has heard.
+        wait_for(&format!("record of {reason}"), || {
+            let records = fs::read_to_string(stage.path("nl").join("var/records.jsonl")).unwrap_or_default();
+            records.lines().any(|line| line.contains("\"refused\"") && line.contains(reason))
+        });
     }
 }
 

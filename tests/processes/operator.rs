@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::stage::Stage;
+use crate::stage::{Stage, wait_for};
 
 #[test]
 fn a_bad_file_changes_nothing_and_a_good_one_takes_effect() {
@@ -13,7 +13,7 @@ fn a_bad_file_changes_nothing_and_a_good_one_takes_effect() {
 
     stage.configure("nl", |text| text.replace("level_max = 64", "level_max = 640"));
     nl.signal("HUP");
-    wait_for(|| nl.errors().contains("not reloaded"));
+    wait_for("word that the file was not taken", || nl.errors().contains("not reloaded"));
     assert_eq!(stage.status("nl")["bridges"][0]["state"], "active");
     assert!(!ear.events().iter().any(|event| event["event"] == "disconnected"), "the session lives on");
 
@@ -48,14 +48,4 @@ fn sigterm_says_farewell_and_ends_in_order() {
     assert_eq!(nl.end(), 0, "{}", nl.errors());
     assert_eq!(ear.wait("disconnected")["reason"], "shutting_down");
     stage.until_bridge("be", "away");
-}
-
-fn wait_for(condition: impl Fn() -> bool) {
-    for _ in 0..2_000 {
-        if condition() {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    panic!("not within 20 s");
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use process::{PATIENCE, binary};
-pub(crate) use process::{Process, at_ms, say};
+pub(crate) use process::{Process, at_ms, say, wait_for};
 
 /// One country's ports.
 #[derive(Clone, Copy)]

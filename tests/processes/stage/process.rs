@@ -134,6 +134,15 @@ impl Drop for Process {
     }
 }
 
+/// Waits until it is so; for what no process tells by an event.
+pub(crate) fn wait_for(what: &str, is_so: impl Fn() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < until, "no {what} within {PATIENCE:?}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// Milliseconds of an event on the clock that all processes share.
 pub(crate) fn at_ms(event: &Value) -> f64 {
     event["at_ms"].as_f64().expect("every event has at_ms")
