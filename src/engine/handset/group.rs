@@ -38,6 +38,8 @@ struct Voiced {
     spurt: Spurt,
     talker: Identity,
     began_as: Spurt,
+    /// Its end was told; the tail may still play.
+    over: bool,
 }
 
 /// One talkgroup at a unit.
@@ -312,10 +314,10 @@ impl Group {
         }
         let talker = taken.talker.identity.clone();
         // Only a cut or a heal renumbers a voice under way, and both begin an epoch; what is heard under its own number already stays so.
-        let renumbered = |voice: &Voiced| voice.talker == talker && taken.spurt.epoch.is_after(voice.spurt.epoch);
+        let renumbered = |voice: &Voiced| !voice.over && voice.talker == talker && taken.spurt.epoch.is_after(voice.spurt.epoch);
         let goes_on = self.voice.take().filter(|voice| renumbered(voice) && self.heard != Some(taken.spurt));
         let began_as = goes_on.map_or(taken.spurt, |voice| voice.began_as);
-        self.voice = Some(Voiced { spurt: taken.spurt, talker, began_as });
+        self.voice = Some(Voiced { spurt: taken.spurt, talker, began_as, over: false });
         self.interrupted = Some(now + INTERRUPTED);
         events.push_back(Event::Taken(self.id.clone(), taken.clone()));
     }
@@ -337,7 +339,10 @@ impl Group {
         if idle.is_lost() {
             self.gate.cut(idle.spurt);
         }
-        (self.interrupted, self.voice) = (None, None);
+        self.interrupted = None;
+        if let Some(voice) = &mut self.voice {
+            voice.over = true;
+        }
         self.jitter.ended(idle.spurt, idle.last_seq, now);
         events.push_back(Event::Idle(self.id.clone(), idle.spurt, idle.is_lost()));
     }

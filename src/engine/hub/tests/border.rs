@@ -41,6 +41,8 @@ fn a_talker_at_the_partner_goes_on_after_a_cut_under_a_fresh_grant() {
     net.release(c);
     net.run(500);
     assert_eq!(heard_from(&net, d, c), net.units[c].out.len(), "no local speech is lost");
+    let begins = net.told(d).iter().filter(|event| matches!(event, Event::FirstAudio(..))).count();
+    assert_eq!(begins, 1, "one voice begins once, under whatever numbers it goes on and ends");
     let told = words(&net.told(b));
     assert!(told.contains(&"lost".into()) && told.contains(&"far be away".into()), "{told:?}");
     net.assert_quiet();
