@@ -20,13 +20,28 @@ pub struct Monotonic {
     since_boot: Duration,
 }
 
+/// Readings of both clocks, of which the best is kept: one that was interrupted would shift every event.
+const READINGS: usize = 16;
+
 impl Monotonic {
     /// Ties the process's clock to the system's; they run alike from here on.
     pub fn now() -> Self {
+        Self::tightest([(); READINGS].map(|()| Self::read()))
+    }
+
+    /// One reading, and the time it took: no more than that it is wrong.
+    fn read() -> (Duration, Self) {
+        let instant = Instant::now();
         let time = clock_gettime(ClockId::Monotonic);
+        let took = instant.elapsed();
         let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
         let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
-        Self { instant: Instant::now(), since_boot: Duration::new(seconds, nanos) }
+        (took, Self { instant, since_boot: Duration::new(seconds, nanos) })
+    }
+
+    fn tightest(readings: [(Duration, Self); READINGS]) -> Self {
+        let [first, rest @ ..] = readings;
+        rest.into_iter().fold(first, |best, reading| if reading.0 < best.0 { reading } else { best }).1
     }
 
     /// Milliseconds with three decimals.
@@ -343,6 +358,17 @@ mod tests {
             assert_eq!(value[field].as_f64(), Some(0.0), "{field}");
         }
         assert_eq!(value["frames_sent"], 5);
+    }
+
+    #[test]
+    fn a_reading_of_the_clock_that_was_interrupted_is_not_kept() {
+        let instant = Instant::now();
+        let reading = |took_us, since_boot_ms| {
+            (Duration::from_micros(took_us), Monotonic { instant, since_boot: Duration::from_millis(since_boot_ms) })
+        };
+        let mut readings = [reading(9_000, 109); READINGS];
+        readings[READINGS - 2] = reading(1, 100);
+        assert_eq!(Monotonic::tightest(readings).at_ms(instant), 100.0);
     }
 
     #[test]
