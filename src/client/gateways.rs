@@ -1,7 +1,8 @@
 //! The list of gateways: which to dial next, how long to wait, when to give up.
 //!
 //! Beside the data path, asked by the driver after every attempt. A refusal that no retry can mend is final for that
-//! gateway; when every gateway has refused so, the unit gives up.
+//! gateway; when every gateway has refused so, the unit gives up. A session that was lost by a fault is dialled again: only
+//! what the gateway then says is a refusal.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -24,6 +25,50 @@ pub(crate) enum Then {
     Dial(Duration),
     /// Every gateway has refused for good.
     GiveUp,
+}
+
+/// What a reason says about dialling the same gateway again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// It may pass by itself.
+    Passing,
+    /// Something went wrong: final as a refusal, but a session that ended so was a good one until then.
+    Fault,
+    /// This unit is not let in, or this is not its gateway.
+    Final,
+    /// The same identity is in use elsewhere: coming back, to whichever gateway, would throw the other out, for ever in turn.
+    Taken,
+}
+
+/// The one table. Passing are those that PROTOCOL.md marks so.
+fn verdict(reason: Reason) -> Verdict {
+    match reason {
+        Reason::Closed
+        | Reason::Standby
+        | Reason::ShuttingDown
+        | Reason::TooSlow
+        | Reason::LinkLost
+        | Reason::Unreachable
+        | Reason::Timeout
+        | Reason::TooManySessions
+        | Reason::HeldDown
+        | Reason::Reset => Verdict::Passing,
+        Reason::Malformed | Reason::ProtocolViolation | Reason::TlsFailure | Reason::Other => Verdict::Fault,
+        Reason::VersionMismatch
+        | Reason::CertificateExpired
+        | Reason::CertificateNotYetValid
+        | Reason::CertificateRevoked
+        | Reason::UnknownAuthority
+        | Reason::WrongKind
+        | Reason::BadCertificate
+        | Reason::UnknownPeer
+        | Reason::WrongGateway
+        | Reason::NotAMember
+        | Reason::UnknownTalkgroup
+        | Reason::NotAGateway
+        | Reason::NotTrusted => Verdict::Final,
+        Reason::Superseded => Verdict::Taken,
+    }
 }
 
 #[derive(Debug)]
@@ -78,7 +123,8 @@ impl Gateways {
     /// The attempt failed: the next gateway at once, or after a pause when each has had its turn.
     pub(crate) fn failed(&mut self, reason: Reason) -> Then {
         self.tried += 1;
-        self.advance(reason)
+        let verdict = verdict(reason);
+        self.advance(if verdict == Verdict::Fault { Verdict::Final } else { verdict })
     }
 
     /// The session was lost after this time: the next gateway, after a short pause, for all units of it come at once.
@@ -87,7 +133,7 @@ impl Gateways {
             self.backoff.reset();
         }
         self.tried = self.list.len();
-        self.advance(reason)
+        self.advance(verdict(reason))
     }
 
     /// The gateway welcomed the unit.
@@ -98,15 +144,16 @@ impl Gateways {
         }
     }
 
-    fn advance(&mut self, reason: Reason) -> Then {
-        if reason == Reason::Superseded {
-            // The same identity is in use elsewhere: coming back would throw the other out, for ever in turn.
-            self.list.iter_mut().for_each(|gateway| gateway.refused = true);
-        } else if !reason.is_transient()
-            && let Some(gateway) = self.list.get_mut(self.current)
-        {
-            gateway.refused = true;
-            self.tried = self.tried.saturating_sub(1);
+    fn advance(&mut self, verdict: Verdict) -> Then {
+        match verdict {
+            Verdict::Passing | Verdict::Fault => {}
+            Verdict::Final => {
+                if let Some(gateway) = self.list.get_mut(self.current) {
+                    gateway.refused = true;
+                    self.tried = self.tried.saturating_sub(1);
+                }
+            }
+            Verdict::Taken => self.list.iter_mut().for_each(|gateway| gateway.refused = true),
         }
         let count = self.list.len();
         let next = (1..=count).map(|step| (self.current + step) % count).find(|index| !self.list[*index].refused);
@@ -156,8 +203,16 @@ mod tests {
     }
 
     #[test]
-    fn a_superseded_session_never_comes_back() {
-        assert_eq!(gateways(3).lost(Reason::Superseded, SETTLED), Then::GiveUp);
+    fn every_reason_is_final_or_not_as_a_refusal_and_as_the_end_of_a_session() {
+        for reason in Reason::ALL {
+            let refused = gateways(1).failed(*reason) == Then::GiveUp;
+            assert_eq!(refused, !reason.is_transient(), "{reason}: refused");
+            let fault = matches!(reason, Reason::Malformed | Reason::ProtocolViolation | Reason::TlsFailure | Reason::Other);
+            let lost = gateways(1).lost(*reason, SETTLED) == Then::GiveUp;
+            assert_eq!(lost, refused && !fault, "{reason}: lost");
+            let everywhere = gateways(2).lost(*reason, SETTLED) == Then::GiveUp;
+            assert_eq!(everywhere, *reason == Reason::Superseded, "{reason}: two gateways");
+        }
     }
 
     #[test]

@@ -321,6 +321,26 @@ fn a_lost_session_is_told_and_mended_for_as_long_as_it_takes() {
 }
 
 #[test]
+fn a_session_that_ended_by_a_fault_is_dialled_again_and_a_refusal_then_is_final() {
+    clock::run(BUDGET, async {
+        let scene = Scene::new();
+        let endpoint = scene.gateway("10.0.0.1:7001");
+        let mut unit = scene.unit(&["10.0.0.1:7001"]);
+        for reason in [Reason::Other, Reason::ProtocolViolation] {
+            let gateway = Session::joined(&endpoint).await;
+            affiliated(&mut unit).await;
+            gateway.connection.close(reason);
+            let What::Disconnected(told) = unit.events.recv().await.unwrap().what else { panic!("not told") };
+            assert_eq!(told, reason);
+        }
+        let mut refusing = Session::accept(&endpoint).await;
+        refusing.say(Message::Refused(Reason::Other)).await;
+        let What::Refused { reason: Reason::Other, .. } = unit.events.recv().await.unwrap().what else { panic!("not told") };
+        let What::Ended(End::GaveUp(Reason::Other), _) = unit.events.recv().await.unwrap().what else { panic!("not ended") };
+    });
+}
+
+#[test]
 fn a_superseded_unit_does_not_throw_the_other_out_again() {
     clock::run(BUDGET, async {
         let scene = Scene::new();
