@@ -132,7 +132,7 @@ impl Driver {
         let timeout = self.handset.poll_timeout().map(|(at, _)| at);
         let welcome = self.phase.session().and_then(|session| session.welcome_by);
         let closing = self.closing.map(|closing| if closing.told { closing.end_by } else { closing.settle_by });
-        [timeout, self.ticks.next(), welcome, self.give_up_at, closing].into_iter().flatten().min()
+        [timeout, self.ticks.wake_at(), welcome, self.give_up_at, closing].into_iter().flatten().min()
     }
 
     fn pass_time(&mut self, now: Instant) {
@@ -347,11 +347,12 @@ impl Driver {
         }
     }
 
-    /// Asks every talkgroup for its 20 ms; the clock stops when nothing plays or waits.
+    /// Asks every talkgroup for its 20 ms; the clock stops when nothing plays or waits. The buffers judge by the nominal time:
+    /// by the true one, ticks made up after a stop would look like delay to be cut short.
     fn play(&mut self, at: Instant, now: Instant) {
         let mut sounding = false;
         for talkgroup in self.talkgroups() {
-            let Some(playout) = self.handset.playout(&talkgroup, now) else { continue };
+            let Some(playout) = self.handset.playout(&talkgroup, at) else { continue };
             sounding = true;
             let spurt = self.handset.playing(&talkgroup);
             if self.ear.try_send(Heard { talkgroup, spurt, playout, at }).is_err() {

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use engine::handset::{Event, Permit};
-use engine::jitter::Playout;
+use engine::jitter::{FRAME, Playout};
 use pki::{Kind, Request};
 use testkit::{Link, Net, clock};
 use tokio::time::{Instant, sleep, timeout};
@@ -17,7 +17,7 @@ use wire::datagram::{Datagram, Voice};
 use wire::frame::{self, Decoder};
 use wire::{Epoch, Handle, Priority, Reason, Seq, Spurt, TalkgroupId, Tier};
 
-use crate::{End, PressError, Settings, Unit, What};
+use crate::{End, Heard, PressError, Settings, Unit, What};
 
 const BUDGET: Duration = Duration::from_secs(120);
 const DELAY: Duration = Duration::from_millis(20);
@@ -152,6 +152,28 @@ impl Session {
         self.send.write_all(&frame::encode(&message)).await.unwrap();
     }
 
+    /// Somebody else begins to talk.
+    async fn taken(&mut self) {
+        let talker = Talker { identity: "nl/unit/x".parse().unwrap(), alias: String::new(), agency: String::new() };
+        self.floor(FloorBody::Taken(Taken { spurt: spurt(1), talker, tier: Tier::Normal, via: None, elapsed_ms: 0 })).await;
+    }
+
+    /// His voice: the payload is the frame's number; the last one is empty.
+    fn voice(&self, seq: u8, last: bool) {
+        let voice = Voice {
+            handle: HANDLE,
+            spurt: spurt(1),
+            seq: Seq(seq.into()),
+            first: seq == 0,
+            last,
+            tier: Tier::Normal,
+            encrypted: false,
+            repeats: Vec::new(),
+            payload: if last { Bytes::new() } else { Bytes::copy_from_slice(&[seq; 30]) },
+        };
+        self.connection.quic.send_datagram(voice.encode()).unwrap();
+    }
+
     async fn floor(&mut self, body: FloorBody) {
         self.say(Message::Floor(Floor { talkgroup: talkgroup(), party: None, body })).await;
     }
@@ -170,6 +192,20 @@ async fn event(unit: &mut Unit, fits: impl Fn(&Event) -> bool) -> Event {
 
 async fn affiliated(unit: &mut Unit) {
     event(unit, |event| matches!(event, Event::Affiliated(_))).await;
+}
+
+/// What is heard until nothing comes any more.
+async fn heard(unit: &mut Unit) -> Vec<Heard> {
+    let mut heard = Vec::new();
+    while let Ok(Some(tick)) = timeout(Duration::from_secs(1), unit.ear.recv()).await {
+        heard.push(tick);
+    }
+    heard
+}
+
+/// The numbers of the frames that were played whole.
+fn frames(heard: &[Heard]) -> Vec<u8> {
+    heard.iter().filter_map(|tick| if let Playout::Frame(payload) = &tick.playout { Some(payload[0]) } else { None }).collect()
 }
 
 #[test]
@@ -224,34 +260,41 @@ fn a_spurt_is_heard_in_ticks_of_exactly_20_ms() {
         let mut unit = scene.unit(&["10.0.0.1:7001"]);
         let mut gateway = Session::joined(&endpoint).await;
         affiliated(&mut unit).await;
-        let talker = Talker { identity: "nl/unit/x".parse().unwrap(), alias: String::new(), agency: String::new() };
-        gateway.floor(FloorBody::Taken(Taken { spurt: spurt(1), talker, tier: Tier::Normal, via: None, elapsed_ms: 0 })).await;
-        for seq in 0..20_u8 {
-            let payload = if seq == 19 { Bytes::new() } else { Bytes::copy_from_slice(&[seq; 30]) };
-            let voice = Voice {
-                handle: HANDLE,
-                spurt: spurt(1),
-                seq: Seq(seq.into()),
-                first: seq == 0,
-                last: seq == 19,
-                tier: Tier::Normal,
-                encrypted: false,
-                repeats: Vec::new(),
-                payload,
-            };
-            gateway.connection.quic.send_datagram(voice.encode()).unwrap();
-            sleep(Duration::from_millis(20)).await;
+        gateway.taken().await;
+        for seq in 0..20 {
+            gateway.voice(seq, seq == 19);
+            sleep(FRAME).await;
         }
         gateway.floor(FloorBody::Idle(Idle { spurt: spurt(1), last_seq: Some(Seq(19)), cause: None, followed: false })).await;
-        let mut heard = Vec::new();
-        while let Ok(Some(tick)) = timeout(Duration::from_secs(1), unit.ear.recv()).await {
-            heard.push(tick);
-        }
-        assert!(heard.windows(2).all(|pair| pair[1].at - pair[0].at == Duration::from_millis(20)));
+        let heard = heard(&mut unit).await;
+        assert!(heard.windows(2).all(|pair| pair[1].at - pair[0].at == FRAME));
         assert!(heard.iter().all(|tick| tick.spurt == Some(spurt(1))));
-        let frames: Vec<u8> =
-            heard.iter().filter_map(|tick| if let Playout::Frame(payload) = &tick.playout { Some(payload[0]) } else { None }).collect();
-        assert_eq!(frames, (0..19).collect::<Vec<u8>>());
+        assert_eq!(frames(&heard), (0..19).collect::<Vec<u8>>());
+    });
+}
+
+#[test]
+fn a_unit_that_was_stopped_plays_what_arrived_meanwhile_at_its_place() {
+    clock::run(BUDGET, async {
+        let scene = Scene::new();
+        let endpoint = scene.gateway("10.0.0.1:7001");
+        let mut unit = scene.unit(&["10.0.0.1:7001"]);
+        let mut gateway = Session::joined(&endpoint).await;
+        affiliated(&mut unit).await;
+        // All frames are on their way before the stop, which holds the whole process.
+        scene.net.set_default(Link::delayed(FRAME * 15));
+        gateway.taken().await;
+        for seq in 0..200 {
+            gateway.voice(seq, seq == 199);
+            sleep(FRAME).await;
+        }
+        sleep(FRAME / 2).await;
+        tokio::time::advance(FRAME * 7 / 2).await;
+        let heard = heard(&mut unit).await;
+        assert!(heard.windows(2).all(|pair| pair[1].at - pair[0].at == FRAME), "{heard:#?}");
+        assert_eq!(frames(&heard), (0..199).collect::<Vec<u8>>(), "{heard:#?}");
+        let report = unit.handle.report().await.unwrap();
+        assert_eq!((report.frames_received, report.frames_concealed), (200, 0));
     });
 }
 
