@@ -17,6 +17,7 @@ pub mod identity;
 pub mod keys;
 pub mod link;
 pub mod reason;
+pub mod rehearsal;
 pub mod sockets;
 mod tls;
 pub mod trust;

@@ -10,6 +10,7 @@ use testkit::clock::run;
 use tokio::time::timeout;
 use wire::Reason;
 
+use crate::rehearsal::rehearse;
 use crate::test_support::{BUDGET, DAY_S, DIAL_LIMIT, NOW_UNIX_S, Root, Scene, Terms, accept_one, any_of, authority, gateway_addr};
 use crate::trust::Shown;
 use crate::{IdentityError, Keys, OwnIdentity, Port, SharedTrust, Trust, TrustError};
@@ -200,4 +201,22 @@ fn a_bad_trust_file_names_its_part() {
         .authority(authority("nl"), nl.pem.as_bytes(), None, true, false)
         .and_then(|builder| builder.authority(authority("nl"), nl.pem.as_bytes(), None, false, true));
     assert!(matches!(twice, Err(TrustError::Twice(_))));
+}
+
+#[test]
+fn the_own_certificate_is_tried_before_anybody_else_sees_it() {
+    let now = UnixTime::since_unix_epoch(Duration::from_secs(NOW_UNIX_S.try_into().unwrap()));
+    let nl = Root::new("nl");
+    let list = nl.revoke(&[7], 30);
+    let trust =
+        |list: Option<&[u8]>| Arc::new(Trust::builder().authority(authority("nl"), nl.pem.as_bytes(), list, true, true).unwrap().build());
+    let tried = |own: &OwnIdentity| rehearse(own, &trust(Some(list.as_bytes())), now);
+    let gateway = |terms: Terms| nl.issue_with("nl/gateway/gw-1", terms);
+    assert_eq!(tried(&gateway(Terms::default())), Ok(()));
+    assert_eq!(rehearse(&gateway(Terms::default()), &trust(None), now), Ok(()));
+    assert_eq!(tried(&gateway(Terms { serial: 7, ..Terms::default() })), Err(Reason::CertificateRevoked));
+    assert_eq!(tried(&gateway(Terms { from_day: -9, to_day: -1, ..Terms::default() })), Err(Reason::CertificateExpired));
+    assert_eq!(tried(&gateway(Terms { from_day: 1, ..Terms::default() })), Err(Reason::CertificateNotYetValid));
+    assert_eq!(tried(&nl.issue("nl/unit/gw-1")), Err(Reason::WrongKind));
+    assert_eq!(tried(&Root::new("nl").issue("nl/gateway/gw-1")), Err(Reason::UnknownAuthority));
 }

@@ -38,6 +38,11 @@ pub enum TlsError {
 
 /// The accepting side.
 pub(crate) fn server(port: Port, own: &OwnIdentity, verifier: CallerVerifier, clock: &Clock) -> Result<QuicServerConfig, TlsError> {
+    Ok(QuicServerConfig::try_from(acceptor(port, own, verifier, clock)?)?)
+}
+
+/// The accepting side without QUIC.
+pub(crate) fn acceptor(port: Port, own: &OwnIdentity, verifier: CallerVerifier, clock: &Clock) -> Result<ServerConfig, TlsError> {
     let mut config = ServerConfig::builder_with_details(Arc::clone(provider()), Arc::clone(clock))
         .with_protocol_versions(&[&TLS13])?
         .with_client_cert_verifier(Arc::new(verifier))
@@ -49,7 +54,7 @@ pub(crate) fn server(port: Port, own: &OwnIdentity, verifier: CallerVerifier, cl
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     config.max_early_data_size = 0;
-    Ok(QuicServerConfig::try_from(config)?)
+    Ok(config)
 }
 
 /// Whether the name agreed on is this port's.
@@ -60,6 +65,11 @@ pub(crate) fn spoken(port: Port, connection: &quinn::Connection) -> bool {
 
 /// The dialling side.
 pub(crate) fn client(port: Port, own: &OwnIdentity, verifier: AnswererVerifier, clock: &Clock) -> Result<QuicClientConfig, TlsError> {
+    Ok(QuicClientConfig::try_from(dialler(port, own, verifier, clock)?)?)
+}
+
+/// The dialling side without QUIC.
+pub(crate) fn dialler(port: Port, own: &OwnIdentity, verifier: AnswererVerifier, clock: &Clock) -> Result<ClientConfig, TlsError> {
     let mut config = ClientConfig::builder_with_details(Arc::clone(provider()), Arc::clone(clock))
         .with_protocol_versions(&[&TLS13])?
         .dangerous()
@@ -68,5 +78,5 @@ pub(crate) fn client(port: Port, own: &OwnIdentity, verifier: AnswererVerifier, 
     config.alpn_protocols = vec![port.alpn().to_vec()];
     config.resumption = Resumption::disabled();
     config.enable_early_data = false;
-    Ok(QuicClientConfig::try_from(config)?)
+    Ok(config)
 }

@@ -63,6 +63,13 @@ pub enum TrustError {
     Twice(Authority),
 }
 
+impl TrustError {
+    /// Whether the file of revocation lists is at fault, not that of the root.
+    pub fn is_of_list(&self) -> bool {
+        matches!(self, Self::ListPem(_) | Self::NoList | Self::BadList { .. } | Self::ListOfAnother)
+    }
+}
+
 /// Everything needed to judge a certificate of one authority.
 #[derive(Debug)]
 struct Anchor {
