@@ -32,7 +32,8 @@ enum Command {
     Pki(certificates::Command),
     /// Validates a configuration and explains what it allows
     ///
-    /// Reads the file and every certificate, key and revocation list that it names. Starts nothing and opens no port.
+    /// Reads the file and every certificate, key and revocation list that it names, and tries the own certificate in a
+    /// handshake in memory. Starts nothing and opens no port.
     #[command(after_help = "Example:\n  talkbridge check --config gateway.toml")]
     Check(Configured),
     /// Runs the gateway until SIGTERM

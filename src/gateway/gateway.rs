@@ -116,6 +116,13 @@ pub struct Controls {
 }
 
 impl Controls {
+    /// Controls of nobody: what they are told comes out at the other end.
+    #[cfg(test)]
+    pub(crate) fn of_nobody() -> (Self, mpsc::Receiver<Input>) {
+        let (inputs, told) = mpsc::channel(INPUTS_MAX);
+        (Self { inputs, trust: Trust::default().shared(), endpoints: Vec::new() }, told)
+    }
+
     /// Puts a new configuration, trust and certificate in force. Ports and state folder stay as they are.
     pub async fn apply(&self, config: Config, trust: Trust, own: OwnIdentity) {
         self.trust.store(Arc::new(trust));

@@ -12,8 +12,13 @@ pub mod config;
 pub mod console;
 mod driver;
 pub mod gateway;
+mod kept;
 mod link;
 pub mod logging;
+mod material;
+mod operator;
+#[cfg(test)]
+mod operator_tests;
 pub mod plan;
 mod ports;
 pub mod records;
@@ -24,5 +29,6 @@ mod run;
 pub mod status;
 mod status_client;
 mod trust_files;
+mod wall;
 
 pub use config::{Config, ConfigError, Loaded};

@@ -1,7 +1,7 @@
 //! A first look into certificate, key, root and revocation files, so that `check` names the file and the line.
 //!
-//! Serves the configuration only. What a certificate is worth is decided by the transport at every handshake; here it is
-//! enough that each file is there, is PEM of the right kind, and names this gateway.
+//! Serves the configuration only. What a certificate is worth is decided by the transport, at the rehearsal of the own one
+//! (`material`) and at every handshake; here it is enough that each file is there, is PEM of the right kind, and names this gateway.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -42,7 +42,7 @@ pub(crate) enum Fault {
 type Remarks = Vec<String>;
 
 /// Looks into the own certificate.
-pub(crate) fn certificate(file: &Path, own: &Identity) -> Result<Remarks, Fault> {
+pub(crate) fn certificate(file: &Path, own: &Identity, now: OffsetDateTime) -> Result<Remarks, Fault> {
     let pem = first_block(file, |label| label == "CERTIFICATE", "CERTIFICATE")?;
     let certificate = parse(file, &pem)?;
     let san = certificate.subject_alternative_name().ok().flatten();
@@ -52,7 +52,7 @@ pub(crate) fn certificate(file: &Path, own: &Identity) -> Result<Remarks, Fault>
             if names.is_empty() { "nobody (no URI in its alternative names)".to_owned() } else { format!("'{}'", names.join(", ")) };
         return Err(Fault::OtherName { file: file.into(), found, want: own.to_string() });
     }
-    in_force(file, &certificate)
+    in_force(file, &certificate, now)
 }
 
 fn uri<'a>(name: &GeneralName<'a>) -> Option<&'a str> {
@@ -60,13 +60,13 @@ fn uri<'a>(name: &GeneralName<'a>) -> Option<&'a str> {
 }
 
 /// Looks into a root.
-pub(crate) fn root(file: &Path) -> Result<Remarks, Fault> {
+pub(crate) fn root(file: &Path, now: OffsetDateTime) -> Result<Remarks, Fault> {
     let pem = first_block(file, |label| label == "CERTIFICATE", "CERTIFICATE")?;
     let certificate = parse(file, &pem)?;
     if !certificate.is_ca() {
         return Err(Fault::NotRoot { file: file.into() });
     }
-    in_force(file, &certificate)
+    in_force(file, &certificate, now)
 }
 
 /// Looks at the key file, and whether the key belongs to the certificate.
@@ -79,15 +79,15 @@ pub(crate) fn key(file: &Path, certificate: &Path) -> Result<Remarks, Fault> {
 }
 
 /// Looks into a revocation list.
-pub(crate) fn revocation_list(file: &Path) -> Result<Remarks, Fault> {
+pub(crate) fn revocation_list(file: &Path, now: OffsetDateTime) -> Result<Remarks, Fault> {
     let pem = first_block(file, |label| label == "X509 CRL", "X509 CRL")?;
     let (_, list) = CertificateRevocationList::from_der(&pem.contents).map_err(|why| broken(file, &why.to_string()))?;
-    let late = list.next_update().is_some_and(|until| until.timestamp() <= OffsetDateTime::now_utc().unix_timestamp());
+    let late = list.next_update().is_some_and(|until| until.timestamp() <= now.unix_timestamp());
     Ok(late.then(|| format!("{} is older than it promises to be; fetch a fresh list", file.display())).into_iter().collect())
 }
 
-fn in_force(file: &Path, certificate: &X509Certificate<'_>) -> Result<Remarks, Fault> {
-    let now = OffsetDateTime::now_utc().unix_timestamp();
+fn in_force(file: &Path, certificate: &X509Certificate<'_>, now: OffsetDateTime) -> Result<Remarks, Fault> {
+    let now = now.unix_timestamp();
     let validity = certificate.validity();
     if validity.not_after.timestamp() <= now {
         return Err(Fault::Expired { file: file.into(), on: date(validity.not_after.timestamp()) });

@@ -52,3 +52,24 @@ fn sigterm_says_farewell_and_ends_in_order() {
     assert_eq!(ear.wait("disconnected")["reason"], "shutting_down");
     stage.until_bridge("be", "away");
 }
+
+/// Whoever sees the gateway ready may send a signal, which must not kill by its default: handlers come before anything else.
+#[test]
+fn signals_have_handlers_before_anything_is_opened() {
+    let stage = Stage::new();
+    let config = stage.path("nl").join("gateway.toml");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_talkbridge"));
+    let mut child = command.args(["run", "--config"]).arg(config).stderr(std::process::Stdio::null()).spawn().expect("starts");
+    let state = stage.path("nl").join("var");
+    let started = std::time::Instant::now();
+    // Without a pause: the moment matters.
+    while !state.exists() && started.elapsed().as_secs() < 20 {}
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).expect("a live process");
+    child.kill().expect("own child");
+    child.wait().expect("own child");
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).expect("a mask");
+    let caught = u64::from_str_radix(caught.trim(), 16).expect("a mask");
+    for (name, number) in [("HUP", 1), ("INT", 2), ("TERM", 15)] {
+        assert!(caught & (1 << (number - 1)) != 0, "SIG{name} is not handled: {caught:x}");
+    }
+}

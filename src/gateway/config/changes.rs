@@ -9,6 +9,8 @@ pub struct Changes {
     pub live: Vec<&'static str>,
     /// Need a restart: bound to sockets or files.
     pub restart: Vec<&'static str>,
+    /// Make it another gateway: whoever takes over the rest without these has half a configuration.
+    pub identity: Vec<&'static str>,
 }
 
 impl Config {
@@ -25,12 +27,11 @@ impl Config {
                 (self.peers == old.peers, "peer"),
                 (self.bridges == old.bridges, "bridge"),
             ]),
-            restart: parts(&[
+            restart: parts(&[(self.listen == old.listen, "listen"), (self.store == old.store, "store")]),
+            identity: parts(&[
                 (self.gateway.authority == old.gateway.authority, "authority"),
                 (self.gateway.name == old.gateway.name, "name"),
                 (self.state == old.state, "state"),
-                (self.listen == old.listen, "listen"),
-                (self.store == old.store, "store"),
             ]),
         }
     }

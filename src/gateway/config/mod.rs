@@ -1,11 +1,12 @@
 //! The gateway's configuration: from a TOML file to a [`Config`] that holds only valid, mutually fitting values.
 //!
 //! Read once at start and again at every reload, never on the voice path. `raw` is the file as written, `validate` and
-//! `bridges` judge it, `locate` turns byte offsets into lines. A [`Config`] is cheap to clone and comparable, so that a
+//! `bridges` judge it, `files` what it names, `locate` turns byte offsets into lines. A [`Config`] is cheap to clone and comparable, so that a
 //! reload can tell what changed.
 
 mod bridges;
 mod changes;
+mod files;
 mod locate;
 mod raw;
 mod validate;
@@ -27,6 +28,9 @@ use wire::{Authority, Identity, Kind, Level, Name, Pattern, TalkgroupId};
 pub use changes::Changes;
 pub(crate) use locate::Source;
 pub use locate::{ConfigError, Warning};
+use validate::Pass;
+
+use crate::material::Material;
 
 /// Everything a gateway is told by its operator.
 #[derive(Clone, Debug, PartialEq)]
@@ -180,12 +184,22 @@ pub struct Loaded {
 }
 
 impl Config {
-    /// Reads, validates and looks into the certificate files: what `run`, a reload and `check` do.
+    /// Reads, validates, looks into the certificate files and tries the own certificate: what `check` does.
     ///
     /// # Errors
     /// [`ConfigError`], one line with file, line and field: the operator's fault.
     pub fn load(path: &Path) -> Result<Loaded, ConfigError> {
-        Self::read(path, true)
+        Self::prepare(path).map(|(loaded, _)| loaded)
+    }
+
+    /// As [`Self::load`], and gives what was read from the files, so that what runs is what was tried.
+    pub(crate) fn prepare(path: &Path) -> Result<(Loaded, Material), ConfigError> {
+        let text = read(path)?;
+        let source = Source { file: path, text: &text };
+        let (raw, mut pass) = (parse(&source)?, Pass::new(&source));
+        let config = validate::validate(&mut pass, &raw)?;
+        let material = files::look_into(&mut pass, &raw, &config)?;
+        Ok((pass.finish(config), material))
     }
 
     /// As [`Self::load`], but leaves the certificate files alone: what a client of the running gateway needs.
@@ -193,12 +207,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`], one line with file, line and field: the operator's fault.
     pub fn load_without_files(path: &Path) -> Result<Loaded, ConfigError> {
-        Self::read(path, false)
-    }
-
-    fn read(path: &Path, files: bool) -> Result<Loaded, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { file: path.into(), source })?;
-        Self::from_text(path, &text, files)
+        Self::from_text(path, &read(path)?, false)
     }
 
     /// Validates the text of a file that lies at `path`; with `files` the certificate files are looked into as well.
@@ -207,8 +216,12 @@ impl Config {
     /// [`ConfigError`], one line with file, line and field: the operator's fault.
     pub fn from_text(path: &Path, text: &str, files: bool) -> Result<Loaded, ConfigError> {
         let source = Source { file: path, text };
-        let raw: raw::RawConfig = toml::from_str(text).map_err(|error| source.toml_error(&error))?;
-        validate::validate(&source, &raw, files)
+        let (raw, mut pass) = (parse(&source)?, Pass::new(&source));
+        let config = validate::validate(&mut pass, &raw)?;
+        if files {
+            files::look_into(&mut pass, &raw, &config)?;
+        }
+        Ok(pass.finish(config))
     }
 
     /// The own authority.
@@ -230,4 +243,12 @@ impl Config {
     pub fn records_file(&self) -> PathBuf {
         self.state.join("records.jsonl")
     }
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { file: path.into(), source })
+}
+
+fn parse(source: &Source<'_>) -> Result<raw::RawConfig, ConfigError> {
+    toml::from_str(source.text).map_err(|error| source.toml_error(&error))
 }

@@ -15,7 +15,6 @@ use wire::{Authority, Identity, Kind, Level, Name, NameError, Pattern, Talkgroup
 use super::locate::{ConfigError, Source, Warning};
 use super::raw::{RawConfig, RawListen, RawPurpose, RawTalkgroup, RawTimers, Seconds, Text};
 use super::{Config, IdentityFiles, Listen, Loaded, Peer, Talkgroup, Timers, TrustEntry};
-use crate::trust_files;
 
 /// Capacity of a unit's link unless configured, kbit/s.
 const UNIT_RATE_KBPS: u32 = 128;
@@ -30,11 +29,21 @@ pub(super) const DISPLAY_MAX_CHARS: usize = 64;
 
 /// One pass over one file.
 pub(super) struct Pass<'a> {
-    pub(super) source: &'a Source<'a>,
-    pub(super) warnings: Vec<Warning>,
+    source: &'a Source<'a>,
+    warnings: Vec<Warning>,
 }
 
-impl Pass<'_> {
+impl<'a> Pass<'a> {
+    pub(super) fn new(source: &'a Source<'a>) -> Self {
+        Self { source, warnings: Vec::new() }
+    }
+
+    /// What the pass ends with: the remarks in the order of the file.
+    pub(super) fn finish(mut self, config: Config) -> Loaded {
+        self.warnings.sort_by_key(|warning| warning.line);
+        Loaded { config, warnings: self.warnings }
+    }
+
     /// The error at a spanned value.
     pub(super) fn error<T>(&self, at: &Spanned<T>, field: &str, message: impl Into<String>) -> ConfigError {
         self.source.error(at.span().start, field, message)
@@ -96,25 +105,24 @@ pub(super) fn printable(text: &str) -> String {
     text.chars().take(80).flat_map(char::escape_debug).collect()
 }
 
-/// Turns a read file into a configuration.
-pub(super) fn validate(source: &Source<'_>, raw: &RawConfig, files: bool) -> Result<Loaded, ConfigError> {
-    let mut pass = Pass { source, warnings: Vec::new() };
+/// Turns a read file into a configuration; the remarks stay with the pass.
+pub(super) fn validate(pass: &mut Pass<'_>, raw: &RawConfig) -> Result<Config, ConfigError> {
     let authority: Authority = pass.name(&raw.authority, "authority")?;
     let name: Name = pass.name(&raw.name, "name")?;
     let gateway = Identity::new(authority.clone(), Kind::Gateway, name);
     let state = pass.path(&raw.state, "state")?;
-    let listen = listen(&pass, &raw.listen)?;
+    let listen = listen(pass, &raw.listen)?;
     let identity = IdentityFiles {
         certificate: pass.path(&raw.identity.certificate, "identity.certificate")?,
         key: pass.path(&raw.identity.key, "identity.key")?,
     };
-    let trust = trust(&mut pass, raw, &authority)?;
+    let trust = trust(pass, raw, &authority)?;
     let unit_rate_kbps = pass.rate(raw.units.rate_kbps.as_ref(), "units.rate_kbps", UNIT_RATE_KBPS)?;
     let store = raw.store.as_ref().map(|store| pass.path(&store.path, "store.path")).transpose()?;
-    let talkgroups = talkgroups(&mut pass, &raw.talkgroup, &authority)?;
-    let peers = peers(&mut pass, raw, &authority, &trust)?;
-    let bridges = super::bridges::bridges(&mut pass, raw, &authority, &talkgroups, &peers, &trust)?;
-    let config = Config {
+    let talkgroups = talkgroups(pass, &raw.talkgroup, &authority)?;
+    let peers = peers(pass, raw, &authority, &trust)?;
+    let bridges = super::bridges::bridges(pass, raw, &authority, &talkgroups, &peers, &trust)?;
+    Ok(Config {
         gateway,
         state,
         standby: raw.standby,
@@ -126,37 +134,7 @@ pub(super) fn validate(source: &Source<'_>, raw: &RawConfig, files: bool) -> Res
         talkgroups: talkgroups.into(),
         peers: peers.into(),
         bridges: bridges.into(),
-    };
-    if files {
-        look_into_files(&mut pass, raw, &config)?;
-    }
-    let mut warnings = pass.warnings;
-    warnings.sort_by_key(|warning| warning.line);
-    Ok(Loaded { config, warnings })
-}
-
-fn look_into_files(pass: &mut Pass<'_>, raw: &RawConfig, config: &Config) -> Result<(), ConfigError> {
-    let files = &config.identity;
-    let fault = |text: &Text, field: &str, fault: trust_files::Fault| pass.source.error(text.span().start, field, fault.to_string());
-    let own = trust_files::certificate(&files.certificate, &config.gateway);
-    let own_remarks = own.map_err(|why| fault(&raw.identity.certificate, "identity.certificate", why))?;
-    let key_remarks = trust_files::key(&files.key, &files.certificate).map_err(|why| fault(&raw.identity.key, "identity.key", why))?;
-    let mut remarks =
-        vec![(&raw.identity.certificate, "identity.certificate", own_remarks), (&raw.identity.key, "identity.key", key_remarks)];
-    for (entry, raw) in config.trust.iter().zip(&raw.trust) {
-        let root_remarks = trust_files::root(&entry.root).map_err(|why| fault(&raw.root, "trust.root", why))?;
-        remarks.push((&raw.root, "trust.root", root_remarks));
-        if let (Some(path), Some(text)) = (&entry.revoked, &raw.revoked) {
-            let list_remarks = trust_files::revocation_list(path).map_err(|why| fault(text, "trust.revoked", why))?;
-            remarks.push((text, "trust.revoked", list_remarks));
-        }
-    }
-    for (text, field, messages) in remarks {
-        for message in messages {
-            pass.warn(text, field, message);
-        }
-    }
-    Ok(())
+    })
 }
 
 fn listen(pass: &Pass<'_>, raw: &RawListen) -> Result<Listen, ConfigError> {
@@ -215,7 +193,8 @@ fn trust(pass: &mut Pass<'_>, raw: &RawConfig, own: &Authority) -> Result<Vec<Tr
         });
     }
     if !entries.iter().any(|entry| entry.authority == *own && entry.units) {
-        let message = format!("no [[trust]] of '{own}' for \"units\": the own units cannot log in");
+        let untried = if entries.iter().any(|entry| entry.authority == *own) { "" } else { ", and the own certificate is not tried" };
+        let message = format!("no [[trust]] of '{own}' for \"units\": the own units cannot log in{untried}");
         pass.warn(&raw.authority, "trust", message);
     }
     Ok(entries)
