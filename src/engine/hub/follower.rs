@@ -415,7 +415,8 @@ impl Follower {
     pub(crate) fn dissolve(mut self) -> (Option<Talking>, Vec<Claim>) {
         let talking = self.talking.take();
         if let Some(Talking::Local { claim, .. }) = &talking {
-            self.forwarded.remove(&claim.party);
+            // A talker that released may have pressed again; that newer request is still to be decided.
+            self.forget(&claim.party, claim.request);
         }
         let mut waiting: Vec<Claim> = self.forwarded.into_values().map(|f| f.claim).collect();
         waiting.sort_by_key(|claim| std::cmp::Reverse(claim.priority));

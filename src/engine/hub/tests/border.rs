@@ -49,6 +49,24 @@ fn a_talker_at_the_partner_goes_on_after_a_cut_under_a_fresh_grant() {
 }
 
 #[test]
+fn a_press_after_a_release_that_the_home_has_not_answered_is_decided_at_the_cut() {
+    for tier in wire::Tier::ALL {
+        let (mut net, [_, _, c, _]) = four();
+        net.press(c, Priority::default());
+        net.run(300);
+        net.cut();
+        net.release(c);
+        net.press(c, Priority::of(tier));
+        assert!(!net.units[c].talks());
+        net.drop_link();
+        assert!(net.units[c].talks(), "{tier}: at once, not when the unit asks again");
+        net.release(c);
+        net.run(500);
+        net.assert_quiet();
+    }
+}
+
+#[test]
 fn a_talker_at_home_goes_on_after_a_cut_and_ends_as_lost_at_the_partner() {
     let (mut net, [a, b, c, _]) = four();
     net.press(a, Priority::default());
