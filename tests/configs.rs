@@ -65,12 +65,20 @@ fn the_examples_pass_check_with_the_certificates_their_readme_makes() {
     }
     shell(scratch.path(), blocks("configs/README.md", "sh").first().expect("a block that makes the certificates"));
     let gateways = files(scratch.path(), "gateway-");
-    assert!(gateways.len() >= 2, "{gateways:?}");
-    for gateway in gateways {
-        assert!(explained(&gateway).contains("EMR-2026-01"), "{}", gateway.display());
+    assert_eq!(gateways.len(), 3, "{gateways:?}");
+    for (code, agreements, onward) in [
+        ("nl", vec!["EMR-2026-01", "EMR-2026-02"], vec!["de", "be"]),
+        ("be", vec!["EMR-2026-01"], vec!["de"]),
+        ("de", vec!["EMR-2026-02"], vec!["be"]),
+    ] {
+        let explained = explained(&scratch.path().join(format!("gateway-{code}.toml")));
+        assert!(agreements.iter().all(|agreement| explained.contains(agreement)), "{code}: {explained}");
+        let passed_on: Vec<&str> =
+            explained.lines().filter(|line| line.contains("passed on to")).filter_map(|line| line.split_whitespace().last()).collect();
+        assert_eq!(passed_on, onward, "{code}");
     }
     let units = files(scratch.path(), "unit-");
-    assert!(units.len() >= 2, "{units:?}");
+    assert_eq!(units.len(), 3, "{units:?}");
     for unit in units {
         UnitConfig::load(&unit).unwrap_or_else(|why| panic!("{why}"));
     }
