@@ -16,15 +16,17 @@ import tempfile
 import time
 from pathlib import Path
 
-from cast import CAST
+from cast import BRIDGES, CAST, CENTRE
 from scene import Scene
 from speech import seconds
 from stage import HERE, ROOT, Stage, StageError
 from words import Timeline
 
 LIMIT_S = 120.0
-"""The scene takes 40 s; whatever hangs is given up then."""
+"""The scene takes 50 s; whatever hangs is given up then."""
 GRADE_S = 60.0
+JOIN = (("Netherlands", "maas-13", "maas-12", "nl"), ("Belgium", "lux-1", "lux-2", "fr"), ("Germany", "aachen-5", "aachen-6", "de"))
+"""For each country who may listen, who may talk, and in which language, after --keep."""
 
 
 async def perform(folder: Path, options: argparse.Namespace) -> int:
@@ -39,7 +41,7 @@ async def perform(folder: Path, options: argparse.Namespace) -> int:
             scene = Scene(stage, timeline)
             await asyncio.gather(stage.open(), scene.prepare())
             timeline.restart()
-            timeline.say("stage", f"certificates of nl and be, two gateways, two bridges; ready in {time.monotonic() - begun:.1f} s")
+            timeline.say("stage", f"{_said(stage)}; ready in {time.monotonic() - begun:.1f} s")
             await scene.play()
         if not options.keep:
             # What the gateways still have to write is graded, too.
@@ -76,18 +78,33 @@ def how_to_go_on(stage: Stage) -> str:
     """Commands to join, talk, look and stop, ready to be copied."""
     unit, gateway = (_shown(stage.binaries / name) for name in ("talkbridge-unit", "talkbridge"))
     pids = " ".join(str(process.pid) for process in stage.long_lived.values())
-    lux, maas = CAST["lux-1"], CAST["maas-12"]
-    speech_file = ROOT / "tools" / "assets" / "speech-nl.wav"
-    config = {member.name: stage.folder / member.authority / "units" / f"{member.name}.toml" for member in (lux, maas)}
+    lines = []
+    for country, listener, talker, language in JOIN:
+        speech_file = ROOT / "tools" / "assets" / f"speech-{language}.wav"
+        heard = f"{stage.folder}/heard-{CAST[listener].authority}.wav"
+        lines += [f"{country}, listen", f"  {_as(stage, unit, 'listen', listener)} --wav {heard}"]
+        lines += [f"{country}, talk", f"  {_as(stage, unit, 'talk', talker)} --wav {_shown(speech_file)}"]
     return f"""
 The gateways go on running, configured in {stage.folder}
 
-listen in Belgium    {unit} listen --config {config["lux-1"]} --talkgroup {lux.talkgroup} --wav {stage.folder}/heard.wav
-talk in the          {unit} talk --config {config["maas-12"]} --talkgroup {maas.talkgroup} --wav {_shown(speech_file)}
-  Netherlands        ({seconds(speech_file):.0f} s of speech; --emergency --end-emergency for an emergency call)
-what a gateway does  {gateway} status --config {stage.folder}/nl/gateway.toml
-cut the border       echo drop > {stage.folder}/relay.ctl      (`pass` heals it, `delay 80` makes it slow)
-stop and clean up    kill {pids}; rm -r {stage.folder}"""
+{chr(10).join(lines)}
+  ({seconds(speech_file):.0f} s of speech; --emergency --end-emergency for an emergency call)
+what a gateway does
+  {gateway} status --config {stage.folder}/{CENTRE}/gateway.toml
+cut a border
+  echo drop > {stage.control("be")}      (`pass` heals it, `delay 80` makes it slow; the other one: {stage.control("de").name})
+stop and clean up
+  kill {pids}; rm -r {stage.folder}"""
+
+
+def _as(stage: Stage, unit: str, command: str, name: str) -> str:
+    member = CAST[name]
+    return f"{unit} {command} --config {stage.folder}/{member.authority}/units/{name}.toml --talkgroup {member.talkgroup}"
+
+
+def _said(stage: Stage) -> str:
+    *others, last = stage.ports
+    return f"certificates of {', '.join(others)} and {last}, {len(stage.ports)} gateways, {len(BRIDGES)} bridges"
 
 
 def _shown(path: Path) -> str:

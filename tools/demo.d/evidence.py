@@ -103,7 +103,9 @@ class Call:
         self.tier: str = fields["tier"]
         self.reach: str = fields["reach"]
         self.crosses: bool = fields["crosses"]
-        """Whether it passes the border from beginning to end."""
+        """Whether it passes every border from beginning to end."""
+        self.seam_for: list[str] = fields["seam_for"]
+        """Who hears it whole, but in two spurts: a cut makes the own gateway grant it anew."""
         self.run, self.clip, self.agency = run, clip, agency
 
     @property
@@ -132,6 +134,10 @@ class Call:
         """When it was released or revoked."""
         ends = [event["at_ms"] for event in self.run.events if event.get("event") in ("released", "revoked")]
         return max(ends, default=None)
+
+
+def _asked(call: Call) -> float:
+    return call.requested["at_ms"] if call.requested else float("inf")
 
 
 class Evidence:
@@ -171,9 +177,39 @@ class Evidence:
         late = {label for call in self.act("late") for label in call.part_for}
         return [run for run in self.listeners(agency) if run.label not in late]
 
-    def link(self, state: str) -> float | None:
-        """When the border link was told to `drop` or `pass`."""
-        return next((cut["at_ms"] for cut in self.scene["cuts"] if cut["state"] == state), None)
+    def hops(self, call: Call, listener: Run) -> int:
+        """How many borders a call passes to reach a listener: between two partners the home lies."""
+        here, there = call.run.authority, listener.authority
+        return 0 if here == there else 1 if self.home(call.agency) in (here, there) else 2
+
+    def carries(self, authority: str, call: Call) -> bool:
+        """Whether a country's gateway has all of a call: each that takes part, if it crosses, else the talker's own."""
+        groups = (group for group, agency in self.scene["talkgroups"].items() if agency == call.agency)
+        takes_part = any(group.startswith(f"{authority}/") for group in groups)
+        return takes_part and (call.crosses or authority == call.run.authority)
+
+    def before(self, call: Call) -> list[Call]:
+        """The calls of the same act and agency that were asked for earlier."""
+        return [other for other in self.act(call.act) if other.agency == call.agency and _asked(other) < _asked(call)]
+
+    def links(self, state: str) -> list[Event]:
+        """Every time that border links were told to `drop` or `pass`: `at_ms`, and `countries` at their far ends."""
+        return [cut for cut in self.scene["cuts"] if cut["state"] == state]
+
+    def cut_in(self, call: Call) -> float | None:
+        """When a link was cut while this call lasted."""
+        end = call.end_ms or float("inf")
+        return next((cut["at_ms"] for cut in self.links("drop") if _asked(call) < cut["at_ms"] < end), None)
+
+    def first_across(self, after_ms: float) -> Call | None:
+        """The first call after a moment that crosses."""
+        return min((call for call in self.calls if call.crosses and _asked(call) >= after_ms), key=_asked, default=None)
+
+    def ends(self, cut: Event, agency: str) -> list[tuple[Run, str]]:
+        """The listeners of an agency at both ends of these links, each with the country behind the link."""
+        home = self.home(agency)
+        pairs = [(run, far) for run in self.through(agency) for far in cut["countries"] if run.authority == home]
+        return pairs + [(run, home) for run in self.through(agency) if run.authority in cut["countries"]]
 
     def clip(self, name: str, kind: str = "in") -> Any:
         """Samples of an utterance: `in` as spoken, `codec` through the coder alone."""

@@ -15,6 +15,8 @@ ACCESS_MS, MOUTH_TO_EAR_MS, LATE_ENTRY_MS = 300.0, 300.0, 350.0
 NOTICED_MS = 2_000.0
 HEALED_MS = 10_000.0
 """The gateways have found each other again after this; a link that flaps rests as long."""
+SEAM_MS = 300.0
+"""A talkgroup goes on after such an interruption when its home is lost."""
 EDGE_DB, PESQ_LOSS = 3.0, 0.1
 WHOLE = 0.95
 """An utterance is heard whole when this part of what the coder leaves audible is; what is short of it, edges and gaps tell."""
@@ -72,7 +74,7 @@ def _number(value: float, unit: str) -> str:
 
 def all_rows(evidence: Evidence) -> Iterator[Row]:
     """The whole table."""
-    for group in (timing, sound, floor, border, end):
+    for group in (timing, sound, floor, border, star, end):
         yield from group(evidence)
 
 
@@ -84,15 +86,15 @@ def timing(e: Evidence) -> Iterator[Row]:
     far = [call for call in at_once if call not in own]
     yield at_most("speed", "press to grant, own gateway decides", ((c.label, c.access_ms) for c in own), ACCESS_MS, 5.0)
     yield at_most("speed", "press to grant, across the border", ((c.label, c.access_ms) for c in far), ACCESS_MS, 10.0)
-    yield at_most("speed", "mouth to ear, same country", _mouth_to_ear(e, False), MOUTH_TO_EAR_MS, 90.0)
-    yield at_most("speed", "mouth to ear, across the border", _mouth_to_ear(e, True), MOUTH_TO_EAR_MS, 90.0)
+    for hops, where in enumerate(("same country", "across the border", "across two borders")):
+        yield at_most("speed", f"mouth to ear, {where}", _mouth_to_ear(e, hops), MOUTH_TO_EAR_MS, 90.0)
     late = [(label, _between(e.runs[label], "affiliated", "first_audio")) for call in e.act("late") for label in call.part_for]
     yield at_most("speed", "late entry, joined to first sound", late, LATE_ENTRY_MS, 80.0)
 
 
-def _mouth_to_ear(e: Evidence, across: bool) -> Iterator[Measured]:
+def _mouth_to_ear(e: Evidence, hops: int) -> Iterator[Measured]:
     for call, listener in _whole(e):
-        if (listener.authority != call.run.authority) == across:
+        if e.hops(call, listener) == hops:
             heard = e.heard(call, listener)
             at = heard[0].at_ms - call.spoken_ms if heard and call.spoken_ms is not None else None
             yield f"{call.label} at {listener.label}", at
@@ -112,11 +114,12 @@ def sound(e: Evidence) -> Iterator[Row]:
     """How well."""
     pairs = _whole(e)
     missed = [f"{call.label} at {listener.label}" for call, listener in pairs if not _complete(e, call, listener)]
-    yield none_of("sound", "every call heard whole, on both sides", missed, len(pairs))
+    yield none_of("sound", "every call heard whole, in every country", missed, len(pairs))
     joined = [(call, e.runs[label]) for call in e.calls for label in call.part_for]
     missed = [f"{call.label} at {listener.label}" for call, listener in joined if not e.heard(call, listener)]
     yield none_of("sound", "late joiners and cut-off calls heard in part", missed, len(joined))
-    graded = [(f"{call.label} at {listener.label}", e.quality(call, listener)) for call, listener in pairs]
+    smooth = [(call, listener) for call, listener in pairs if listener.label not in call.seam_for]
+    graded = [(f"{call.label} at {listener.label}", e.quality(call, listener)) for call, listener in smooth]
     for promise, name in (("first 100 ms of speech, off by", "head_db"), ("last 100 ms of speech, off by", "tail_db")):
         values = ((where, abs(report[name]) if report else None) for where, report in graded)
         yield at_most("sound", promise, values, EDGE_DB, EDGE_DB, "dB")
@@ -136,9 +139,8 @@ def _lost(report: dict[str, float] | None) -> float | None:
 
 def floor(e: Evidence) -> Iterator[Row]:
     """Who may talk."""
-    queue = e.act("queue")
-    waiting = [call for call in queue if call.queued]
-    wrong = [why for call in waiting if (why := _queue_wrong(call, [other for other in queue if not other.queued]))]
+    waiting = [call for call in e.calls if call.queued]
+    wrong = [why for call in waiting if (why := _queue_wrong(call, e.before(call)))]
     yield none_of("floor", "who waits is told position 1, then granted", wrong, len(waiting))
     emergency = e.act("emergency")
     losers = [call for call in emergency if call.ends == "preempted"]
@@ -241,29 +243,63 @@ def _overlap(one: tuple[float, float], other: tuple[float, float]) -> float:
 
 
 def border(e: Evidence) -> Iterator[Row]:
-    """When the border link fails."""
-    drop, heal = e.link("drop"), e.link("pass")
-    there = e.through("police")
-    noticed = [(run.label, _after(run, "far_side", drop, state="away")) for run in there]
+    """When border links fail."""
+    drops, heals = e.links("drop"), e.links("pass")
+    noticed = [_told(cut, run, far, "away") for cut in drops for run, far in e.ends(cut, "police")]
     yield at_most("border", "cut link noticed and told", noticed, NOTICED_MS, NOTICED_MS)
-    near, far = _cut_calls(e)
-    left = [e.runs[label] for label in (near.part_for if near else [])]
-    told = [(run.label, _after(run, "idle", drop, lost=True)) for run in left]
+    cut_off = [call for call in e.calls if not call.crosses]
+    left = [(call, e.runs[label]) for call in cut_off for label in call.part_for]
+    told = [(f"{call.label} at {run.label}", _after(run, "idle", e.cut_in(call), lost=True)) for call, run in left]
     yield at_most("border", "the lost talker's listeners are told", told, NOTICED_MS, NOTICED_MS)
-    alone = [(call, e.runs[label]) for call in (near, far) if call for label in call.whole_for]
+    alone = [(call, e.runs[label]) for call in cut_off for label in call.whole_for]
     wrong = [f"{call.label} at {run.label}" for call, run in alone if not _complete(e, call, run)]
-    wrong += [f"{call.label}: not told that the far side is away" for call, _ in alone if not _knows(call)]
-    yield none_of("border", "both sides talk on alone, and know it", wrong, len(alone))
-    yield at_most("border", "healed, and told", ((run.label, _after(run, "far_side", heal, state="present")) for run in there), HEALED_MS)
-    again = [(call, e.runs[label]) for call in e.act("healed") for label in call.whole_for]
+    wrong += [f"{call.label}: not told that a far side is away" for call in cut_off if not _knows(call)]
+    yield none_of("border", "every side talks on alone, and knows it", wrong, len(alone))
+    seams = [(f"{call.label} at {label}", _longest_gap_ms(e, call, e.runs[label])) for call in cut_off for label in call.seam_for]
+    yield at_most("border", "own side's speech interrupted by the cut", seams, SEAM_MS)
+    healed = [_told(cut, run, far, "present") for cut in heals for run, far in e.ends(cut, "police")]
+    yield at_most("border", "healed, and told", healed, HEALED_MS)
+    first = [call for heal in heals if (call := e.first_across(heal["at_ms"]))]
+    again = [(call, e.runs[label]) for call in first for label in call.whole_for]
     wrong = [f"{call.label} at {run.label}" for call, run in again if not _complete(e, call, run)]
-    yield none_of("border", "a call crosses again", wrong, len(again))
+    wrong += [f"nobody after {heal['at_ms']:.0f} ms" for heal in heals[len(first) :]]
+    yield none_of("border", "calls cross again", wrong, len(again))
 
 
-def _cut_calls(e: Evidence) -> tuple[Call | None, Call | None]:
-    """Who talked when the link was cut, and who talked then on the other side."""
-    calls = e.act("cut")
-    return next((call for call in calls if call.part_for), None), next((call for call in calls if not call.part_for), None)
+def _told(cut: Event, run: Run, far: str, state: str) -> Measured:
+    return f"{far} {state} at {run.label}", _after(run, "far_side", cut["at_ms"], authority=far, state=state)
+
+
+def _longest_gap_ms(e: Evidence, call: Call, listener: Run) -> float | None:
+    report = e.quality(call, listener)
+    return max((ms for _, ms in report["gaps_at_ms"]), default=0.0) if report else None
+
+
+def star(e: Evidence) -> Iterator[Row]:
+    """When a third country takes part."""
+    crossing = [(call, e.runs[label]) for call in e.calls for label in call.whole_for if e.hops(call, e.runs[label])]
+    wrong = [why for call, run in crossing if (why := _via_wrong(e, call, run))]
+    yield none_of("star", "shown via the home from beyond, direct else", wrong, len(crossing))
+    beside = [(cut, run) for cut in e.links("drop") for run in e.through("police") if not any(run is end for end, _ in e.ends(cut, "police"))]
+    wrong = [why for cut, run in beside if (why := _disturbed(e, cut, run))]
+    yield none_of("star", "a third country notices no cut of the others", wrong, len(beside))
+
+
+def _via_wrong(e: Evidence, call: Call, run: Run) -> str | None:
+    via = e.home(call.agency) if e.hops(call, run) > 1 else None
+    since = call.requested["at_ms"] if call.requested else 0.0
+    taken = run.first("taken", since, talker=call.run.who)
+    if not taken:
+        return f"{call.label} at {run.label}: talker not shown"
+    return None if taken.get("via") == via else f"{call.label} at {run.label}: via {taken.get('via')}, not {via}"
+
+
+def _disturbed(e: Evidence, cut: Event, run: Run) -> str | None:
+    if not run.events:
+        return f"{run.label}: tells nothing"
+    healed = next((heal["at_ms"] for heal in e.links("pass") if heal["at_ms"] > cut["at_ms"]), float("inf"))
+    away = run.first("far_side", cut["at_ms"], state="away")
+    return f"{run.label}: saw {away['authority']} away" if away and away["at_ms"] < healed else None
 
 
 def _knows(call: Call) -> bool:
@@ -286,8 +322,8 @@ def end(e: Evidence) -> Iterator[Row]:
     wrong = [f"{call.label}: exit {call.run.exit}" for call in e.calls if call.run.exit != expected[call.ends]]
     wrong += [f"{run.label}: exit {run.exit}" for run in e.runs.values() if run.kind == "listen" and run.exit != 0]
     yield none_of("end", "every unit ended as it should", wrong, len(e.runs))
-    wanted = [(authority, call) for authority in e.records for call in e.calls if call.crosses or authority == call.run.authority]
-    yield none_of("end", "call records of both gateways complete", _records_wrong(e), len(wanted))
+    wanted = [(authority, call) for authority in e.records for call in e.calls if e.carries(authority, call)]
+    yield none_of("end", "call records of all gateways complete", _records_wrong(e), len(wanted))
 
 
 def _records_wrong(e: Evidence) -> Iterator[str]:
@@ -295,7 +331,7 @@ def _records_wrong(e: Evidence) -> Iterator[str]:
     for authority, records in e.records.items():
         left = [record for record in records if record.get("kind") == "call"]
         for call in e.calls:
-            if not call.crosses and authority != call.run.authority:
+            if not e.carries(authority, call):
                 continue
             record = next((record for record in left if _is_of(e, record, call, authority)), None)
             if record is None:

@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 import speech
-from cast import CAST, FIRE, POLICE, TALKGROUPS
+from cast import CAST, CENTRE, HOMES, TALKGROUPS
 from runs import Run
 from stage import COMMAND_S, ROOT, Stage, StageError, now_ms
 from words import Timeline
@@ -20,8 +20,14 @@ PARTED_AT_S = {"nl": 4.0, "fr": 3.2, "de": 3.2, "en": 3.2}
 """Each speech file is parted at the pause nearest to this second: `nl-1` and `nl-2`."""
 SETTLE_S = 0.4
 """Between two acts: tails are played, the floor is idle."""
+NOTICE_S = 4.0
+"""A cut link is noticed within 2 s; the scene goes on after this."""
 HEAL_S = 12.0
 """The gateways dial anew with growing pauses; they have found each other by then."""
+
+
+def _labels(runs: list[Run]) -> list[str]:
+    return [run.label for run in runs]
 
 
 class Scene:
@@ -63,8 +69,9 @@ class Scene:
         label = f"{act}-{name}"
         run = Run(label, member, "talk", member.talkgroup, folder / "logs" / f"{label}.jsonl", folder / "in" / f"{clip}.wav", clip)
         self.runs.append(run)
-        call = {"act": act, "label": label, "ends": "released", "whole_for": [listener.label for listener in heard_by]}
-        self.calls.append(call | {"part_for": [], "queued": False, "tier": "normal", "reach": "all", "crosses": True} | expected)
+        call = {"act": act, "label": label, "ends": "released", "whole_for": _labels(heard_by)}
+        usual = {"part_for": [], "seam_for": [], "queued": False, "tier": "normal", "reach": "all", "crosses": True}
+        self.calls.append(call | usual | expected)
         await run.start(self.stage, self.timeline.tell, "--press-at", str(PRESS_AT_MS), *options)
         return run
 
@@ -80,9 +87,11 @@ class Scene:
         """All acts in order, then what the gateways say at the end."""
         self.nl = await self.listen("mk-1", "mk-1")
         self.be = await self.listen("cic-1", "cic-1")
+        self.de = await self.listen("ls-1", "ls-1")
+        self.police = [self.nl, self.be, self.de]
         self.fire = await self.listen("brand-4", "brand-4")
-        await asyncio.gather(*(run.joined() for run in (self.nl, self.be, self.fire)))
-        for act in (self.routine, self.queue, self.emergency, self.late, self.cut):
+        await asyncio.gather(*(run.joined() for run in (*self.police, self.fire)))
+        for act in (self.routine, self.queue, self.emergency, self.late, self.cut, self.star):
             await act()
             self.stage.check()
             await asyncio.sleep(SETTLE_S)
@@ -91,9 +100,9 @@ class Scene:
         self.write(statuses)
 
     async def routine(self) -> None:
-        """Police from nl to be; at the same time fire from be to nl, on its own floor."""
-        self.timeline.act("1  Routine calls across the border, police and fire at once")
-        police = await self.talk("routine", "maas-12", "nl-1", [self.nl, self.be])
+        """Police from nl to be and de; at the same time fire from be to nl, on its own floor."""
+        self.timeline.act("1  Routine calls across the borders, police and fire at once")
+        police = await self.talk("routine", "maas-12", "nl-1", self.police)
         await asyncio.sleep(0.5)
         fire = await self.talk("routine", "feu-7", "de-1", [self.fire])
         await asyncio.gather(self.done(police), self.done(fire))
@@ -101,28 +110,26 @@ class Scene:
     async def queue(self) -> None:
         """Maas 13 presses while Lux 1 talks."""
         self.timeline.act("2  Two want to talk: the second waits its turn")
-        first = await self.talk("queue", "lux-1", "fr-1", [self.nl, self.be])
+        first = await self.talk("queue", "lux-1", "fr-1", self.police)
         await first.until("granted")
         await asyncio.sleep(1.0)
-        second = await self.talk("queue", "maas-13", "nl-2", [self.nl, self.be], queued=True)
+        second = await self.talk("queue", "maas-13", "nl-2", self.police, queued=True)
         await asyncio.gather(self.done(first), self.done(second))
 
     async def emergency(self) -> None:
         """Lux 2 in emergency takes the floor from Maas 12, across the border."""
         self.timeline.act("3  An emergency in Belgium takes the floor from a talker in the Netherlands")
-        both = [self.nl, self.be]
-        labels = [run.label for run in both]
-        loser = await self.talk("emergency", "maas-12", "de-2", [], ends="preempted", part_for=labels)
+        loser = await self.talk("emergency", "maas-12", "de-2", [], ends="preempted", part_for=_labels(self.police))
         await loser.until("granted")
         await asyncio.sleep(1.2)
-        winner = await self.talk("emergency", "lux-2", "en-1", both, "--emergency", "--end-emergency", tier="emergency")
+        winner = await self.talk("emergency", "lux-2", "en-1", self.police, "--emergency", "--end-emergency", tier="emergency")
         await asyncio.gather(self.done(loser), self.done(winner))
-        await asyncio.gather(*(run.until("emergency", 2.0, state="ended") for run in both))
+        await asyncio.gather(*(run.until("emergency", 2.0, state="ended") for run in self.police))
 
     async def late(self) -> None:
         """Three units join in mid-call."""
         self.timeline.act("4  Late joiners hear a call that is under way")
-        talker = await self.talk("late", "maas-13", "en-2", [self.nl, self.be])
+        talker = await self.talk("late", "maas-13", "en-2", self.police)
         await talker.until("granted")
         for name in ("maas-12", "lux-1", "lux-2"):
             await asyncio.sleep(0.6)
@@ -133,28 +140,49 @@ class Scene:
             await run.ended(COMMAND_S)
 
     async def cut(self) -> None:
-        """The border link is cut in mid-call; both sides go on alone; it heals."""
-        self.timeline.act("5  The border link is cut in mid-call, both sides go on alone, it heals")
-        both = [self.nl, self.be]
-        marks = [len(run.events) for run in both]
-        near = await self.talk("cut", "maas-12", "nl-1", [self.nl], part_for=[self.be.label], crosses=False)
+        """The link between nl and be is cut in mid-call; both sides go on alone, de goes on with nl; it heals."""
+        self.timeline.act("5  A border link is cut in mid-call: both sides go on alone, the third country notices nothing")
+        near = await self.talk("cut", "maas-12", "nl-1", [self.nl, self.de], part_for=[self.be.label], crosses=False)
         await near.until("granted")
         await asyncio.sleep(1.5)
-        self.link("drop", "the border link is cut")
-        await asyncio.gather(*(run.until("far_side", 4.0, mark, state="away") for run, mark in zip(both, marks)))
+        await self.links("drop", [self.be])
         far = await self.talk("cut", "lux-1", "fr-1", [self.be], reach="own_side", crosses=False)
         await asyncio.gather(self.done(near), self.done(far))
-        marks = [len(run.events) for run in both]
-        self.link("pass", "the border link is whole again")
-        await asyncio.gather(*(run.until("far_side", HEAL_S, mark, state="present") for run, mark in zip(both, marks)))
-        await asyncio.sleep(0.3)
-        await self.done(await self.talk("healed", "lux-2", "nl-2", both))
+        await self.links("pass", [self.be])
 
-    def link(self, command: str, what: str) -> None:
-        """Cuts or heals the border link."""
-        at_ms = self.stage.link(command)
-        self.cuts.append({"at_ms": at_ms, "state": command})
-        self.timeline.say("border link", what, at_ms)
+    async def star(self) -> None:
+        """Be and de hear each other through nl; both links are cut and each of the three goes on alone; they heal."""
+        self.timeline.act("6  Belgium and Germany talk through the Netherlands, lose it, go on alone, find it again")
+        partners = [self.be, self.de]
+        first = await self.talk("star", "lux-2", "nl-2", self.police)
+        await first.until("granted")
+        await asyncio.sleep(0.5)
+        waiting = {"queued": True, "part_for": _labels([self.nl, self.be]), "seam_for": [self.de.label], "crosses": False}
+        second = await self.talk("star", "aachen-5", "de-2", [self.de], **waiting)
+        await second.until("granted")
+        await asyncio.sleep(1.5)
+        await self.links("drop", partners)
+        alone = [
+            await self.talk("star", name, clip, [listener], reach="own_side", crosses=False)
+            for name, clip, listener in (("lux-1", "fr-1", self.be), ("maas-13", "nl-2", self.nl))
+        ]
+        await asyncio.gather(*(self.done(run) for run in (first, second, *alone)))
+        await self.links("pass", partners)
+        await self.done(await self.talk("healed", "aachen-6", "en-1", self.police))
+
+    async def links(self, command: str, partners: list[Run]) -> None:
+        """Cuts or heals the border links of these listeners' countries; returns once the listeners at both ends know it."""
+        there = [run.member.authority for run in partners]
+        ends = [(run, CENTRE) for run in partners] + [(self.nl, authority) for authority in there]
+        marks = [len(run.events) for run, _ in ends]
+        at_ms = self.stage.link(command, there)
+        self.cuts.append({"at_ms": at_ms, "state": command, "countries": there})
+        what = "is cut" if command == "drop" else "is whole again"
+        for authority in there:
+            self.timeline.say(f"border link {CENTRE}-{authority}", what, at_ms)
+        state, limit_s = ("away", NOTICE_S) if command == "drop" else ("present", HEAL_S)
+        told = (run.until("far_side", limit_s, mark, authority=far, state=state) for (run, far), mark in zip(ends, marks))
+        await asyncio.gather(*told)
 
     # === What the grader reads ===
 
@@ -165,7 +193,7 @@ class Scene:
         scene = {
             "start_ms": self.timeline.start_ms,
             "end_ms": now_ms(),
-            "homes": {POLICE: "nl", FIRE: "be"},
+            "homes": HOMES,
             "talkgroups": {f"{cc}/{name}": agency for cc, groups in TALKGROUPS.items() for agency, name in groups.items()},
             "clips": clips,
             "runs": [run.described(folder) for run in self.runs],

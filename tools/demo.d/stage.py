@@ -1,7 +1,7 @@
-"""The stage of the demo: folder, certificates, configurations, two gateways on loopback and the border link between them.
+"""The stage of the demo: folder, certificates, configurations, a gateway a country on loopback and the border links between them.
 
 Every process is ended by its own id, also after Ctrl-C and errors; if this program is killed, the kernel ends them. With
-`keep` the gateways and the link outlive it. Standard library only.
+`keep` the gateways and the links outlive it. Standard library only.
 """
 
 import asyncio
@@ -14,11 +14,11 @@ import socket
 import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from cast import CAST, Ports, gateway_toml, unit_toml
+from cast import CAST, CENTRE, TALKGROUPS, Ports, gateway_toml, unit_toml
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -40,26 +40,29 @@ def now_ms() -> float:
 
 
 class Stage:
-    """Both countries in one folder."""
+    """All countries in one folder."""
 
     def __init__(self, folder: Path, binaries: Path, keep: bool) -> None:
         """A stage in an existing, empty `folder`, played by the programs in `binaries`."""
         self.folder, self.binaries, self.keep = folder, binaries, keep
         self.ports: dict[str, Ports] = {}
-        self.border = 0
+        self.borders: dict[str, int] = {}
+        """For each country around the centre the port where its border link with the centre begins."""
         self.long_lived: dict[str, Process] = {}
         self._others: set[Process] = set()
 
     async def build(self) -> None:
         """Makes certificates and configurations."""
-        *udp, self.border = free_ports(5, socket.SOCK_DGRAM)
-        tcp = free_ports(2, socket.SOCK_STREAM)
-        self.ports = {authority: Ports(*ports) for authority, *ports in zip(("nl", "be"), udp[:2], udp[2:], tcp)}
+        around = [authority for authority in TALKGROUPS if authority != CENTRE]
+        udp = iter(free_ports(2 * len(TALKGROUPS) + len(around), socket.SOCK_DGRAM))
+        tcp = free_ports(len(TALKGROUPS), socket.SOCK_STREAM)
+        self.ports = {authority: Ports(next(udp), next(udp), console) for authority, console in zip(TALKGROUPS, tcp)}
+        self.borders = {authority: next(udp) for authority in around}
         await asyncio.gather(*(self._country(authority) for authority in self.ports))
-        # Only nl has an address to dial, and it is the relay's: all traffic across the border passes there.
-        for authority, far, port in (("nl", "be", self.border), ("be", "nl", None)):
-            text = gateway_toml(authority, self.ports[authority], far, port)
-            (self.folder / authority / "gateway.toml").write_text(text)
+        # Only the centre has addresses to dial, and they are the relays': all traffic across a border passes there.
+        for authority, ports in self.ports.items():
+            peers = self.borders if authority == CENTRE else {CENTRE: None}
+            (self.folder / authority / "gateway.toml").write_text(gateway_toml(authority, ports, peers))
         for folder in ("logs", "wav", "in", "codec"):
             (self.folder / folder).mkdir()
 
@@ -75,11 +78,13 @@ class Stage:
                 (units / f"{member.name}.toml").write_text(unit_toml(member, self.ports[authority]))
 
     async def open(self) -> None:
-        """Starts both gateways and the link; returns once both bridges carry."""
-        os.mkfifo(self.folder / "relay.ctl")
-        ports = ("--listen", str(self.border), "--to", str(self.ports["be"].peers))
-        control = ("--control", str(self.folder / "relay.ctl"))
-        await self._long_lived("relay", sys.executable, str(HERE / "relay.py"), *ports, *control, out="logs/relay.jsonl")
+        """Starts gateways and links; returns once all bridges carry."""
+        for authority, port in self.borders.items():
+            os.mkfifo(self.control(authority))
+            ports = ("--listen", str(port), "--to", str(self.ports[authority].peers))
+            control = ("--control", str(self.control(authority)))
+            out = f"logs/relay-{authority}.jsonl"
+            await self._long_lived(f"relay {authority}", sys.executable, str(HERE / "relay.py"), *ports, *control, out=out)
         for authority in self.ports:
             config = str(self.folder / authority / "gateway.toml")
             await self._long_lived(f"gateway {authority}", str(self.binaries / "talkbridge"), "run", "--config", config)
@@ -123,7 +128,7 @@ class Stage:
             await asyncio.sleep(0.02)
 
     def check(self) -> None:
-        """Raises if a gateway or the link has ended."""
+        """Raises if a gateway or a link has ended."""
         for name, process in self.long_lived.items():
             if process.returncode is not None:
                 raise StageError(f"{name} ended with {process.returncode}; its log:\n{self._tail(name)}")
@@ -132,13 +137,18 @@ class Stage:
         lines = (self.folder / "logs" / f"{name.replace(' ', '-')}.log").read_text().splitlines()
         return "\n".join(lines[-8:])
 
-    def link(self, command: str) -> float:
-        """Tells the border link `drop`, `pass` or `delay MS`; returns the moment."""
-        fifo = os.open(self.folder / "relay.ctl", os.O_WRONLY | os.O_NONBLOCK)
-        try:
-            os.write(fifo, f"{command}\n".encode())
-        finally:
-            os.close(fifo)
+    def control(self, authority: str) -> Path:
+        """Where the link between the centre and this country takes commands."""
+        return self.folder / f"border-{authority}.ctl"
+
+    def link(self, command: str, authorities: Iterable[str]) -> float:
+        """Tells these border links `drop`, `pass` or `delay MS`; returns the moment."""
+        for authority in authorities:
+            fifo = os.open(self.control(authority), os.O_WRONLY | os.O_NONBLOCK)
+            try:
+                os.write(fifo, f"{command}\n".encode())
+            finally:
+                os.close(fifo)
         return now_ms()
 
     async def command(self, program: str, *arguments: str | Path) -> None:
@@ -168,7 +178,7 @@ class Stage:
             )
 
     async def close(self, leave_running: bool = False) -> None:
-        """Ends everything, gateways and link too unless they are to go on."""
+        """Ends everything, gateways and links too unless they are to go on."""
         if not leave_running:
             self._others |= set(self.long_lived.values())
         alive = [process for process in self._others if process.returncode is None]

@@ -104,7 +104,7 @@ class TheScene(Graded):
         for run in self.evidence.runs.values():
             run.events, run.exit = [], None
         self.evidence.calls.clear()
-        self.evidence.records = {"nl": [], "be": []}
+        self.evidence.records = {authority: [] for authority in self.evidence.records}
         self.evidence.statuses = {}
         self.assertEqual([row.promise for row in promises.all_rows(self.evidence) if row.kept], [])
 
@@ -115,16 +115,16 @@ class Speed(Graded):
         self.expect(promises.timing, "own gateway")
 
     def test_a_slow_grant_across_the_border(self) -> None:
-        self.change("healed-lux-2", "granted", at_ms=28_801.0)
+        self.change("star-lux-2", "granted", at_ms=28_801.0)
         self.expect(promises.timing, "across the border")
 
     def test_a_grant_that_only_misses_the_design_breaks_nothing(self) -> None:
-        self.change("healed-lux-2", "granted", at_ms=28_511.0)
+        self.change("star-lux-2", "granted", at_ms=28_511.0)
         row = next(row for row in promises.timing(self.evidence) if "press to grant, across" in row.promise)
         self.assertEqual((row.kept, row.tight_kept), (True, False))
 
     def test_voice_that_is_late(self) -> None:
-        self.change("healed-lux-2", "requested", at_ms=28_240.0)
+        self.change("star-lux-2", "requested", at_ms=28_240.0)
         self.expect(promises.timing, "mouth to ear, across")
         self.change("cut-lux-1", "requested", at_ms=24_040.0)
         self.expect(promises.timing, "mouth to ear, same")
@@ -237,11 +237,11 @@ class TheBorder(Graded):
 
     def test_a_side_that_falls_silent(self) -> None:
         self.spoil("mk-1", synthetic.DROP_MS + 100, 25_400, np.zeros_like)
-        self.expect(promises.border, "talk on alone")
+        self.expect(promises.border, "talks on alone")
 
     def test_a_talker_who_does_not_know_that_only_the_own_side_hears(self) -> None:
         self.change("cut-maas-12", "far_side", state="present")
-        self.expect(promises.border, "talk on alone")
+        self.expect(promises.border, "talks on alone")
 
     def test_a_link_that_does_not_heal(self) -> None:
         self.change("cic-1", "far_side", state="away")
@@ -249,7 +249,58 @@ class TheBorder(Graded):
 
     def test_a_call_that_does_not_cross_again(self) -> None:
         self.spoil("mk-1", 28_500, 32_000, np.zeros_like)
-        self.expect(promises.border, "crosses again")
+        self.expect(promises.border, "cross again")
+
+
+    def test_an_interruption_in_the_own_country_that_is_too_long(self) -> None:
+        at = synthetic.DROP_ALL_MS + synthetic.NOTICED_MS - 1_000
+        self.spoil("ls-1", at, at + 200, np.zeros_like)
+        self.assertEqual(self.broken(promises.border), [])
+        self.spoil("ls-1", at, at + 450, np.zeros_like)
+        self.expect(promises.border, "interrupted by the cut")
+
+    def test_a_second_link_that_is_noticed_late(self) -> None:
+        event = next(event for event in self.evidence.runs["mk-1"].all("far_side", authority="de", state="away"))
+        event["at_ms"] += 500
+        self.expect(promises.border, "noticed")
+
+
+class ThreeCountries(Graded):
+    def test_a_talker_from_beyond_who_is_shown_as_direct(self) -> None:
+        self.change("ls-1", "taken", via=None)
+        self.expect(promises.star, "via the home")
+
+    def test_a_talker_from_next_door_who_is_shown_as_from_beyond(self) -> None:
+        self.change("mk-1", "taken", via="be")
+        self.expect(promises.star, "via the home")
+
+    def test_a_third_country_that_does_not_hear_a_partner(self) -> None:
+        self.spoil("ls-1", 28_500, 31_700, np.zeros_like)
+        self.expect(promises.sound, "heard whole")
+        self.expect(promises.timing, "across two borders")
+
+    def test_a_third_country_that_is_disturbed_by_a_cut(self) -> None:
+        far = {"event": "far_side", "at_ms": synthetic.DROP_MS + 10, "authority": "nl", "state": "away"}
+        self.evidence.runs["ls-1"].events.insert(0, far)
+        self.expect(promises.star, "notices no cut")
+
+    def test_a_third_country_that_waits_without_a_position(self) -> None:
+        self.change("star-aachen-5", "queued", gone=True)
+        self.expect(promises.floor, "position 1")
+
+    def test_a_third_country_that_is_granted_while_a_partner_talks(self) -> None:
+        self.change("star-aachen-5", "granted", at_ms=30_500.0)
+        self.expect(promises.floor, "position 1")
+
+    def test_two_partners_at_once_in_one_view(self) -> None:
+        clip = self.evidence.clip("en-1")
+
+        def mixed(part: Any) -> Any:
+            return part + np.pad(clip * 1.5, (0, max(0, len(part) - len(clip))))[: len(part)]
+
+        # What Belgium says to itself while it is cut off is heard in Germany, which listens to the Netherlands.
+        self.spoil("ls-1", 24_350, 26_400, mixed)
+        self.expect(promises.floor, "by ear")
 
 
 class Afterwards(Graded):
@@ -267,6 +318,11 @@ class Afterwards(Graded):
 
     def test_a_call_without_record(self) -> None:
         self.evidence.records["be"].pop(0)
+        self.expect(promises.end, "records")
+
+    def test_a_call_without_record_in_a_third_country(self) -> None:
+        calls = [record for record in self.evidence.records["de"] if record.get("talker") == "be/unit/lux-1"]
+        self.evidence.records["de"].remove(calls[0])
         self.expect(promises.end, "records")
 
     def test_a_record_of_another_outcome(self) -> None:

@@ -48,7 +48,7 @@ def words(run: Run, event: Event) -> str | None:
     where = event.get("talkgroup", run.talkgroup)
     match event["event"]:
         case "granted" if _earlier(run, "granted", event):
-            reach = "own side only" if event.get("reach") == "own_side" else "both sides"
+            reach = "own side only" if event.get("reach") == "own_side" else "all sides"
             return f"may go on talking, heard on {reach}"
         case "granted":
             asked = run.last("requested")
@@ -99,7 +99,10 @@ def _before(run: Run, event: Event) -> str | None:
 
 def _talker(run: Run, event: Event) -> str:
     taken = run.last("taken", spurt=event.get("spurt"))
-    return f"{taken.get('alias')} ({taken.get('talker')})" if taken else "a talker who is not announced yet"
+    if not taken:
+        return "a talker who is not announced yet"
+    via = f" via {taken['via']}" if taken.get("via") else ""
+    return f"{taken.get('alias')} ({taken.get('talker')}){via}"
 
 
 def _late(run: Run, event: Event) -> str:
