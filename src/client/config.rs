@@ -168,7 +168,8 @@ impl File<'_> {
                 | IdentityError::LongChain { .. }
                 | IdentityError::Encoding(_)
                 | IdentityError::NoSingleName { .. }
-                | IdentityError::Name(_) => false,
+                | IdentityError::Name(_)
+                | IdentityError::Purpose { .. } => false,
             };
             if of_key { self.error(&raw.key, "identity.key", error) } else { self.error(&raw.certificate, "identity.certificate", error) }
         })?;

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use time::OffsetDateTime;
-use transport::identity::OwnIdentity;
+use transport::identity::{OwnIdentity, check_purpose};
 use wire::Identity;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
@@ -33,6 +33,8 @@ pub(crate) enum Fault {
     OtherName { file: PathBuf, found: String, want: String },
     #[error("{} expired on {on}; issue a new one", file.display())]
     Expired { file: PathBuf, on: String },
+    #[error("{} serves nobody ({why}); issue a new one with 'talkbridge pki'", file.display())]
+    Purpose { file: PathBuf, why: String },
     #[error("{} does not serve with the certificate ({why}); use the key that was issued with it", file.display())]
     NotItsKey { file: PathBuf, why: String },
     #[error("{} is not a root: it may not sign certificates", file.display())]
@@ -52,6 +54,7 @@ pub(crate) fn certificate(file: &Path, own: &Identity, now: OffsetDateTime) -> R
             if names.is_empty() { "nobody (no URI in its alternative names)".to_owned() } else { format!("'{}'", names.join(", ")) };
         return Err(Fault::OtherName { file: file.into(), found, want: own.to_string() });
     }
+    check_purpose(&pem.contents).map_err(|why| Fault::Purpose { file: file.into(), why: why.to_string() })?;
     in_force(file, &certificate, now)
 }
 

@@ -12,15 +12,15 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tracing::warn;
-use wire::{Identity, NameError};
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use wire::{Identity, Kind, NameError};
+use x509_parser::prelude::{ExtendedKeyUsage, FromDer, GeneralName, X509Certificate, X509Error};
 
 use crate::tls;
 
 /// Longest alias or agency taken from a certificate, in characters; what is longer is cut.
 pub const DISPLAY_MAX_CHARS: usize = 64;
 /// Longest chain accepted, leaf included.
-const CHAIN_MAX: usize = 4;
+pub(crate) const CHAIN_MAX: usize = 4;
 
 /// A certificate or key that cannot be used. The issuer's or operator's fault; no retry helps.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +57,12 @@ pub enum IdentityError {
     /// The URI SAN does not read as an identity.
     #[error("certificate: name: {0}")]
     Name(#[from] NameError),
+    /// Everybody would refuse it.
+    #[error("certificate: not made for {want}: its key usage and extended key usage must allow that")]
+    Purpose {
+        /// What its holder does with it.
+        want: &'static str,
+    },
     /// The key file holds no private key.
     #[error("key: {0}")]
     KeyPem(rustls::pki_types::pem::Error),
@@ -145,6 +151,7 @@ impl OwnIdentity {
         if chain.len() > CHAIN_MAX {
             return Err(IdentityError::LongChain { got: chain.len() });
         }
+        check_purpose(chain.first().ok_or(IdentityError::NoCertificate)?)?;
         let certified = Certified::read(chain, false)?;
         let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(IdentityError::KeyPem)?;
         let key = CertifiedKey::from_der(certified.chain.clone(), key, tls::provider()).map_err(IdentityError::Key)?;
@@ -167,9 +174,47 @@ impl OwnIdentity {
     }
 }
 
-/// The identity named by a certificate that nobody has verified yet.
-pub(crate) fn identity_in(leaf: &CertificateDer<'_>) -> Result<Identity, IdentityError> {
-    identity_of(&parse(leaf)?)
+/// What a certificate says that nobody has verified yet.
+#[derive(Debug)]
+pub(crate) struct Claimed {
+    pub(crate) identity: Identity,
+    /// Whether it is made for calling.
+    pub(crate) calls: bool,
+    /// Whether it is made for answering.
+    pub(crate) answers: bool,
+}
+
+/// Reads a certificate that nobody has verified yet. One that does not say what it is for, or whose key may not sign a
+/// handshake, is for nothing: webpki asks for neither, but the authorities of this network write both.
+pub(crate) fn claimed_by(leaf: &CertificateDer<'_>) -> Result<Claimed, IdentityError> {
+    let certificate = parse(leaf)?;
+    let identity = identity_of(&certificate)?;
+    let unreadable = |error: X509Error| IdentityError::Encoding(error.to_string());
+    let signs = certificate.key_usage().map_err(unreadable)?.is_none_or(|usage| usage.value.digital_signature());
+    let purposes = certificate.extended_key_usage().map_err(unreadable)?.filter(|_| signs);
+    let says = |purpose: fn(&ExtendedKeyUsage<'_>) -> bool| purposes.as_ref().is_some_and(|extension| purpose(extension.value));
+    Ok(Claimed { identity, calls: says(|usage| usage.client_auth), answers: says(|usage| usage.server_auth) })
+}
+
+/// Whether a holder's own certificate is made for what its kind does; if not, everybody refuses it.
+///
+/// # Errors
+/// [`IdentityError::Purpose`], or what else keeps the certificate from being read.
+pub fn check_purpose(leaf: &[u8]) -> Result<(), IdentityError> {
+    let claimed = claimed_by(&leaf.into())?;
+    if !claimed.calls {
+        return Err(IdentityError::Purpose { want: "TLS clients" });
+    }
+    if claimed.identity.kind == Kind::Gateway && !claimed.answers {
+        return Err(IdentityError::Purpose { want: "TLS servers" });
+    }
+    Ok(())
+}
+
+/// Whether an issuer's certificate lets its key sign others; webpki does not ask.
+pub(crate) fn may_issue(issuer: &CertificateDer<'_>) -> bool {
+    let usage = |certificate: &X509Certificate<'_>| Some(certificate.key_usage().ok()?.is_none_or(|usage| usage.value.key_cert_sign()));
+    parse(issuer).ok().as_ref().and_then(usage).unwrap_or(false)
 }
 
 fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, IdentityError> {
@@ -182,10 +227,12 @@ fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, Identit
 
 fn identity_of(certificate: &X509Certificate<'_>) -> Result<Identity, IdentityError> {
     let names = certificate.subject_alternative_name().map_err(|error| IdentityError::Encoding(error.to_string()))?;
-    let mut uris = names
-        .iter()
-        .flat_map(|names| &names.value.general_names)
-        .filter_map(|name| if let GeneralName::URI(uri) = name { Some(*uri) } else { None });
+    let names = || names.iter().flat_map(|names| &names.value.general_names);
+    // It could be a second name to another reader.
+    if names().any(|name| matches!(name, GeneralName::Invalid(..))) {
+        return Err(IdentityError::Encoding("an alternative name that cannot be read".to_owned()));
+    }
+    let mut uris = names().filter_map(|name| if let GeneralName::URI(uri) = name { Some(*uri) } else { None });
     match (uris.next(), uris.count()) {
         (Some(uri), 0) => Ok(Identity::from_san(uri)?),
         (first, more) => Err(IdentityError::NoSingleName { count: usize::from(first.is_some()) + more }),

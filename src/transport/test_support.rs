@@ -38,6 +38,11 @@ pub(crate) fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
+/// A moment so many days after the start of the simulation.
+pub(crate) fn day_from_now(days: i64) -> OffsetDateTime {
+    day(NOW_UNIX_S + days * DAY_S)
+}
+
 fn day(unix_s: i64) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(unix_s).unwrap()
 }

@@ -12,13 +12,13 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, TrustAnchor, UnixTime};
 use tracing::{debug, warn};
-use webpki::{CertRevocationList, EndEntityCert, KeyUsage, OwnedCertRevocationList, RevocationOptionsBuilder};
+use webpki::{CertRevocationList, EndEntityCert, KeyUsage, OwnedCertRevocationList, RevocationOptionsBuilder, VerifiedPath};
 use wire::{Authority, Identity, Kind, Reason};
 use x509_parser::prelude::{CertificateRevocationList as ParsedList, FromDer, X509Certificate};
 
 use crate::config::Port;
 use crate::endpoint::Expect;
-use crate::identity::{Certified, identity_in};
+use crate::identity::{CHAIN_MAX, Certified, Claimed, claimed_by, may_issue};
 use crate::tls;
 
 /// A [`Trust`] that a reload swaps under the running verifiers; no socket is bound anew.
@@ -75,6 +75,8 @@ impl TrustError {
 struct Anchor {
     /// More than one only while a root is being rolled over.
     roots: Vec<TrustAnchor<'static>>,
+    /// How many intermediates each root allows below itself; webpki does not ask a root.
+    depths: Vec<usize>,
     lists: Vec<CertRevocationList<'static>>,
     /// Earliest day on which a list should have been replaced, Unix seconds.
     lists_until_unix_s: Option<i64>,
@@ -123,14 +125,14 @@ impl Builder {
         if self.trust.anchors.contains_key(&authority) {
             return Err(TrustError::Twice(authority));
         }
-        let (roots, subjects) = read_roots(root_pem)?;
+        let Roots { anchors: roots, depths, subjects } = read_roots(root_pem)?;
         let (lists, lists_until_unix_s) = match revoked_pem {
             Some(pem) => read_lists(pem, &subjects)?,
             None => (Vec::new(), None),
         };
         self.trust.anchors.insert(
             authority,
-            Anchor { roots, lists, lists_until_unix_s, warned: AtomicBool::new(false), units: for_units, peers: for_peers },
+            Anchor { roots, depths, lists, lists_until_unix_s, warned: AtomicBool::new(false), units: for_units, peers: for_peers },
         );
         Ok(self)
     }
@@ -190,11 +192,11 @@ impl Trust {
         shown: Shown<'_>,
     ) -> Result<Identity, Reason> {
         // Untrusted until the chain is verified below; it only selects which root must vouch for it.
-        let identity = identity_in(leaf).map_err(|error| {
+        let Claimed { identity, calls, answers } = claimed_by(leaf).map_err(|error| {
             debug!(%error, "certificate without a usable identity");
             Reason::BadCertificate
         })?;
-        let usage = match shown {
+        let (made_for_it, usage) = match shown {
             Shown::Caller => {
                 let served = match port {
                     Port::Units => matches!(identity.kind, Kind::Unit | Kind::Dispatcher),
@@ -203,7 +205,7 @@ impl Trust {
                 if !served {
                     return Err(Reason::WrongKind);
                 }
-                KeyUsage::client_auth()
+                (calls, KeyUsage::client_auth())
             }
             Shown::Answerer(expect) => {
                 if identity.kind != Kind::Gateway {
@@ -216,9 +218,13 @@ impl Trust {
                     }
                     Some(Expect::Gateway(_) | Expect::AnyGatewayOf(_)) | None => {}
                 }
-                KeyUsage::server_auth()
+                (answers, KeyUsage::server_auth())
             }
         };
+        if !made_for_it || intermediates.len() >= CHAIN_MAX {
+            debug!(claimed = %identity.authority, made_for_it, intermediates = intermediates.len(), "certificate refused");
+            return Err(Reason::BadCertificate);
+        }
         let Some(anchor) = self.anchors.get(&identity.authority).filter(|anchor| anchor.serves(port)) else {
             return Err(Reason::UnknownAuthority);
         };
@@ -252,9 +258,27 @@ impl Anchor {
         // Without a list there is nothing to ask; with one, an issuer that no list covers is refused (webpki's default).
         let revocation = RevocationOptionsBuilder::new(&lists).ok().map(RevocationOptionsBuilder::build);
         certificate
-            .verify_for_usage(provider.signature_verification_algorithms.all, &self.roots, intermediates, now, usage, revocation, None)
+            .verify_for_usage(
+                provider.signature_verification_algorithms.all,
+                &self.roots,
+                intermediates,
+                now,
+                usage,
+                revocation,
+                Some(&|path| self.allows(path)),
+            )
             .map(drop)
             .map_err(|error| refuse(&error))
+    }
+
+    /// Whether every issuer of a path that webpki has verified may be one: what it leaves to us.
+    fn allows(&self, path: &VerifiedPath<'_>) -> Result<(), webpki::Error> {
+        if !path.intermediate_certificates().all(|issuer| may_issue(&issuer.der())) {
+            return Err(webpki::Error::EndEntityUsedAsCa);
+        }
+        let root = self.roots.iter().position(|root| root == path.anchor());
+        let depth = root.and_then(|root| self.depths.get(root)).copied().unwrap_or_default();
+        if path.intermediate_certificates().count() > depth { Err(webpki::Error::PathLenConstraintViolated) } else { Ok(()) }
     }
 }
 
@@ -276,22 +300,35 @@ fn reason_of(error: &webpki::Error) -> Reason {
     }
 }
 
-/// The anchors of a PEM file and the raw subjects of their certificates.
-fn read_roots(pem: &[u8]) -> Result<(Vec<TrustAnchor<'static>>, Vec<Vec<u8>>), TrustError> {
-    let mut roots = Vec::new();
-    let mut subjects = Vec::new();
+/// What a file of roots holds.
+#[derive(Default)]
+struct Roots {
+    anchors: Vec<TrustAnchor<'static>>,
+    depths: Vec<usize>,
+    /// The raw subjects.
+    subjects: Vec<Vec<u8>>,
+}
+
+fn read_roots(pem: &[u8]) -> Result<Roots, TrustError> {
+    let mut roots = Roots::default();
     for (index, der) in CertificateDer::pem_slice_iter(pem).enumerate() {
         let der = der.map_err(TrustError::RootPem)?;
         let bad = |why: String| TrustError::BadRoot { number: index + 1, why };
         let (_, parsed) = X509Certificate::from_der(&der).map_err(|error| bad(error.to_string()))?;
-        if !parsed.is_ca() {
+        let constraints = parsed.basic_constraints().map_err(|error| bad(error.to_string()))?;
+        let Some(constraints) = constraints.filter(|extension| extension.value.ca) else {
             return Err(bad("it is not marked as an authority (CA)".to_owned()));
+        };
+        if !may_issue(&der) {
+            return Err(bad("its key may not sign certificates (key usage)".to_owned()));
         }
         let anchor = webpki::anchor_from_trusted_cert(&der).map_err(|error| bad(error.to_string()))?;
-        subjects.push(parsed.subject().as_raw().to_vec());
-        roots.push(anchor.to_owned());
+        let depth = constraints.value.path_len_constraint.map_or(CHAIN_MAX, |depth| usize::try_from(depth).unwrap_or(CHAIN_MAX));
+        roots.depths.push(depth);
+        roots.subjects.push(parsed.subject().as_raw().to_vec());
+        roots.anchors.push(anchor.to_owned());
     }
-    if roots.is_empty() { Err(TrustError::NoRoot) } else { Ok((roots, subjects)) }
+    if roots.anchors.is_empty() { Err(TrustError::NoRoot) } else { Ok(roots) }
 }
 
 /// The lists of a PEM file and the earliest day on which one should have been replaced.

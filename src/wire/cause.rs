@@ -129,7 +129,7 @@ closed_list!(
         UnknownAuthority = 8 "unknown_authority",
         /// A unit on the peer port, a gateway on the unit port.
         WrongKind = 9 "wrong_kind",
-        /// The certificate carries no usable identity.
+        /// The certificate carries no usable identity, is not made for this use, or does not hold.
         BadCertificate = 10 "bad_certificate",
         /// The gateway is not in the `[[peer]]` list.
         UnknownPeer = 11 "unknown_peer",

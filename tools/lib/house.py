@@ -65,7 +65,8 @@ def sources():
 
 def is_test(path):
     """Whether the whole file is compiled for tests only."""
-    return path.stem == "tests" or path.stem.endswith(("_tests", "_test")) or path.stem == "test_support" or "tests" in path.parts
+    in_tests = any(part.endswith("tests") for part in path.parts[:-1])
+    return in_tests or path.stem == "tests" or path.stem.endswith(("_tests", "_test")) or path.stem == "test_support"
 
 
 def product_lines(path):

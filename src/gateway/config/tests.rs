@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType};
 use time::OffsetDateTime;
 use time::macros::datetime;
 use wire::{Level, Tier};
@@ -187,6 +187,10 @@ struct Site {
 
 impl Site {
     fn new(san: &str, days: i64) -> Self {
+        Self::made_for(&[ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth], san, days)
+    }
+
+    fn made_for(purposes: &[ExtendedKeyUsagePurpose], san: &str, days: i64) -> Self {
         let site = Self { folder: tempfile::tempdir().unwrap() };
         let mut root = CertificateParams::default();
         root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -194,6 +198,7 @@ impl Site {
         let key = KeyPair::generate().unwrap();
         let mut leaf = CertificateParams::default();
         leaf.subject_alt_names = vec![SanType::URI(san.try_into().unwrap())];
+        leaf.extended_key_usages = purposes.to_vec();
         leaf.not_before = OffsetDateTime::now_utc() - time::Duration::days(400);
         leaf.not_after = OffsetDateTime::now_utc() + time::Duration::days(days);
         let leaf = leaf.signed_by(&key, &root).unwrap();
@@ -258,6 +263,14 @@ fn the_certificate_must_name_this_gateway_and_be_in_force() {
     assert!(other.fault().contains("identity.certificate: ") && other.fault().contains("but this gateway is 'nl/gateway/gw-1'"));
     let late = Site::new(GW_1, -1);
     assert!(late.fault().contains("gw-1.pem expired on "), "{}", late.fault());
+}
+
+#[test]
+fn the_certificate_must_be_made_for_dialling_and_answering() {
+    for (purposes, want) in [(&[][..], "TLS clients"), (&[ExtendedKeyUsagePurpose::ClientAuth], "TLS servers")] {
+        let fault = Site::made_for(purposes, GW_1, 90).fault();
+        assert!(fault.starts_with("11: identity.certificate: ") && fault.contains(want), "{fault}");
+    }
 }
 
 #[test]
