@@ -176,14 +176,15 @@ where
     T: Send,
     F: Fn(Inbound) -> T + Send + Sync,
 {
-    let (send, recv) = streams;
+    // Kept until the connection is closed: dropped before, it would tell the other side to stop, which reads as a fault of ours.
+    let (send, mut recv) = streams;
     let counters = counters.as_ref();
     let owner = Owner { inbound, tag, counters };
     let writer = Writer { connection: connection.clone(), send, outbox, commands, chunk: Bytes::new(), counters };
     let reason = tokio::select! {
         biased;
         reason = read_datagrams(&connection, &owner) => reason,
-        reason = read_control(&connection, recv, &owner) => reason,
+        reason = read_control(&connection, &mut recv, &owner) => reason,
         reason = writer.run() => reason,
     };
     connection.close(reason::close_code(reason), reason.as_str().as_bytes());
@@ -219,7 +220,7 @@ async fn read_datagrams<T, F: Fn(Inbound) -> T>(connection: &quinn::Connection, 
     pending().await
 }
 
-async fn read_control<T, F: Fn(Inbound) -> T>(connection: &quinn::Connection, mut recv: RecvStream, owner: &Owner<'_, T, F>) -> Reason {
+async fn read_control<T, F: Fn(Inbound) -> T>(connection: &quinn::Connection, recv: &mut RecvStream, owner: &Owner<'_, T, F>) -> Reason {
     let side = connection.side();
     let mut decoder = Decoder::default();
     loop {
