@@ -27,6 +27,7 @@ use crate::ports::PeerState;
 use crate::refusals::Refusals;
 use crate::report::Reporter;
 
+use crate::sweep::{SLICE_EVERY, Sweep};
 /// Inputs of accept loops, dialling tasks and the operator that wait for the driver; then they wait.
 pub(crate) const INPUTS_MAX: usize = 64;
 /// Messages and datagrams of all links that wait for the driver. Full: datagrams are dropped and counted, messages wait.
@@ -37,10 +38,6 @@ const BATCH: usize = 64;
 const TICK: Duration = Duration::from_millis(200);
 /// How often the wall clock is read: ends of certificates, dates of agreements.
 const SECOND: Duration = Duration::from_secs(1);
-/// Certificates verified at once when trust has changed: a few milliseconds, well inside a voice frame's 20.
-const SLICE: usize = 8;
-/// Pause between two slices; 1,000 sessions take 1.25 s.
-const SLICE_EVERY: Duration = Duration::from_millis(10);
 /// How long a stopping gateway waits for its sessions to take their farewell.
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -80,8 +77,7 @@ pub(crate) struct Driver {
     pub(crate) dialling: crate::gateway::Dialling,
     links: Links,
     next_session: u64,
-    /// Sessions whose certificate is still to be judged by the trust in force.
-    unjudged: BTreeSet<SessionId>,
+    sweep: Sweep,
     refusals: Refusals,
     wall_read: Instant,
 }
@@ -109,7 +105,7 @@ impl Driver {
             dialling,
             links: BTreeMap::new(),
             next_session: 1,
-            unjudged: BTreeSet::new(),
+            sweep: Sweep::default(),
             refusals: Refusals::default(),
             wall_read: now,
         }
@@ -142,7 +138,7 @@ impl Driver {
                     None => return,
                 },
                 _ = tick.tick() => self.handle_tick(),
-                _ = slice.tick(), if !self.unjudged.is_empty() => self.judge_slice(),
+                _ = slice.tick(), if !self.sweep.is_over() => self.judge_slice(),
                 Some((session, item)) = inbound.recv() => self.handle_inbound(session, item),
             }
             self.carry_out();
@@ -184,7 +180,7 @@ impl Driver {
                 }
                 self.links.insert(session, Link::start(session, *new, rate, inbound.clone()));
                 // Trust may have changed since the handshake.
-                self.unjudged.insert(session);
+                self.sweep.extend([session]);
                 self.hub.handle_connected(session, caller, dialled, now);
             }
             Input::Refused { port, from, reason } => {
@@ -200,9 +196,9 @@ impl Driver {
                     state.send_replace(PeerState::Up);
                 }
                 self.renew_rates();
-                self.sweep();
+                self.sweep.extend(self.links.keys().copied());
             }
-            Input::Sweep => self.sweep(),
+            Input::Sweep => self.sweep.extend(self.links.keys().copied()),
             Input::Drain(_) => {}
         }
     }
@@ -245,17 +241,12 @@ impl Driver {
         }
     }
 
-    /// Has every live session judged again by the trust in force, slice by slice.
-    fn sweep(&mut self) {
-        self.unjudged.extend(self.links.keys());
-    }
-
     /// Judges the next few certificates: revocation, or trust withdrawn.
     fn judge_slice(&mut self) {
         let now = TokioInstant::now().into_std();
         let Some(wall) = self.clock.current_time() else { return };
         let trust = self.trust.load();
-        for session in (0..SLICE).map_while(|_| self.unjudged.pop_first()) {
+        for session in self.sweep.next_slice() {
             let Some(link) = self.links.get(&session) else { continue };
             if let Err(reason) = trust.recheck(&link.certified, link.port, wall) {
                 self.hub.end(session, reason, now);

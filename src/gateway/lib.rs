@@ -29,6 +29,7 @@ mod run;
 pub mod status;
 mod status_client;
 mod trust_files;
+mod sweep;
 mod wall;
 
 pub use config::{Config, ConfigError, Loaded};
