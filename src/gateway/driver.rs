@@ -15,19 +15,20 @@ use tokio::time::{Instant as TokioInstant, MissedTickBehavior, interval, sleep_u
 use transport::clock::Clock;
 use transport::config::Port;
 use transport::endpoint::Endpoint;
+use transport::identity::OwnIdentity;
 use transport::link::Inbound;
 use transport::trust::SharedTrust;
 use wire::frame::CHUNK_MAX_BYTES;
 use wire::{Epoch, Identity, Reason, SessionId};
 
 use crate::config::Config;
+use crate::dialling::{Dialling, PeerState};
 use crate::link::{Link, NewLink, Offer};
 use crate::plan::plan_of;
-use crate::ports::PeerState;
 use crate::refusals::Refusals;
 use crate::report::Reporter;
-
 use crate::sweep::{SLICE_EVERY, Sweep};
+
 /// Inputs of accept loops, dialling tasks and the operator that wait for the driver; then they wait.
 pub(crate) const INPUTS_MAX: usize = 64;
 /// Messages and datagrams of all links that wait for the driver. Full: datagrams are dropped and counted, messages wait.
@@ -55,8 +56,8 @@ pub(crate) enum Input {
         /// Why.
         reason: Reason,
     },
-    /// A new configuration is in force; trust has been swapped already.
-    Apply(Box<Config>),
+    /// A new configuration and certificate are in force; trust and the ports' certificate have been swapped already.
+    Apply(Box<(Config, OwnIdentity)>),
     /// The lists of revoked certificates changed: sweep now.
     Sweep,
     /// Stop: say farewell to every session, then end. Answers when done.
@@ -74,7 +75,7 @@ pub(crate) struct Driver {
     /// Told to the dialling tasks.
     pub(crate) peers: BTreeMap<Identity, watch::Sender<PeerState>>,
     /// Starts and stops dialling tasks when the configuration changes.
-    pub(crate) dialling: crate::gateway::Dialling,
+    pub(crate) dialling: Dialling,
     links: Links,
     next_session: u64,
     sweep: Sweep,
@@ -90,7 +91,7 @@ impl Driver {
         clock: Clock,
         reporter: Reporter,
         endpoints: Vec<Endpoint>,
-        dialling: crate::gateway::Dialling,
+        dialling: Dialling,
     ) -> Self {
         let now = TokioInstant::now().into_std();
         let unix_s = unix_s(&clock);
@@ -174,23 +175,25 @@ impl Driver {
                 let certified = &new.connection.certified;
                 let caller =
                     Caller { identity: certified.identity.clone(), alias: certified.alias.clone(), agency: certified.agency.clone() };
-                let (dialled, rate) = (new.dialled, self.rate_of(&caller.identity));
+                let (dialled, connected, rate) = (new.dialled, new.connected, self.rate_of(&caller.identity));
                 if let Some(state) = self.peers.get(&caller.identity) {
                     state.send_replace(PeerState::Up);
                 }
                 self.links.insert(session, Link::start(session, *new, rate, inbound.clone()));
                 // Trust may have changed since the handshake.
                 self.sweep.extend([session]);
-                self.hub.handle_connected(session, caller, dialled, now);
+                self.hub.handle_connected(session, caller, dialled, connected);
             }
             Input::Refused { port, from, reason } => {
                 if self.refusals.admit(now) {
                     self.reporter.refused(port, from, reason);
                 }
             }
-            Input::Apply(config) => {
+            Input::Apply(new) => {
+                let (config, own) = *new;
                 self.hub.handle_plan(plan_of(&config), now);
-                self.config = *config;
+                self.config = config;
+                self.dialling.set_own_identity(own);
                 self.dialling.renew(&self.config, &mut self.peers);
                 for (_, state) in self.peers.iter().filter(|(identity, _)| self.hub.has_session(identity)) {
                     state.send_replace(PeerState::Up);
@@ -351,6 +354,7 @@ impl Driver {
             endpoint.close(Reason::ShuttingDown);
         }
         let idle = async {
+            self.dialling.close(Reason::ShuttingDown).await;
             for endpoint in &self.endpoints {
                 endpoint.wait_idle().await;
             }

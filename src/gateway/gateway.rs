@@ -3,11 +3,10 @@
 //! Startup order, and why: ports are bound before anything dials, so that a peer that answers at once finds its way
 //! back; the driver runs before the accept loops, so that the first caller has somebody to talk to.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinHandle};
 use transport::clock::Clock;
 use transport::config::Port;
@@ -16,12 +15,12 @@ use transport::identity::OwnIdentity;
 use transport::keys::Keys;
 use transport::sockets::Sockets;
 use transport::trust::{SharedTrust, Trust};
-use wire::{Epoch, Identity};
+use wire::Epoch;
 
 use crate::config::Config;
+use crate::dialling::{Dialling, Means};
 use crate::driver::{Driver, INPUTS_MAX, Input};
-use crate::ports::{self, PeerState, Target};
-use crate::redact::Redactor;
+use crate::ports;
 use crate::report::Reporter;
 
 /// Everything a gateway needs to start; what lies in files has been read.
@@ -64,7 +63,7 @@ impl Gateway {
     /// [`BindError`] naming the address: the operator's to mend.
     pub fn start(setup: Setup) -> Result<Self, BindError> {
         let Setup { config, own, trust, keys, epoch, sockets, clock, seed, reporter } = setup;
-        let trust = trust.shared();
+        let (trust, redactor) = (trust.shared(), reporter.redactor().clone());
         let bind = |port, address: &SocketAddr| {
             let endpoint = Endpoint::bind(sockets.as_ref(), *address, port, own.clone(), Arc::clone(&trust), &keys, Arc::clone(&clock))?;
             Ok::<_, BindError>((port, endpoint))
@@ -75,9 +74,9 @@ impl Gateway {
 
         let (inputs, driver_inputs) = mpsc::channel(INPUTS_MAX);
         let endpoints: Vec<Endpoint> = bound.iter().map(|(_, endpoint)| endpoint.clone()).collect();
-        let peer_endpoints = bound.iter().filter(|(port, _)| *port == Port::Peers).map(|(_, endpoint)| endpoint.clone()).collect();
-        let redactor = reporter.redactor().clone();
-        let dialling = Dialling { endpoints: peer_endpoints, inputs: inputs.downgrade(), seed, redactor, tasks: BTreeMap::new() };
+        let dialers = bound.iter().filter(|(port, _)| *port == Port::Peers).map(|(_, endpoint)| endpoint.dialer()).collect();
+        let means = Means { sockets, own, trust: Arc::clone(&trust), keys, clock: Arc::clone(&clock) };
+        let dialling = Dialling::new(dialers, means, inputs.downgrade(), seed, redactor);
         let driver = Driver::new(config, epoch, Arc::clone(&trust), clock, reporter, endpoints.clone(), dialling);
         let driver = tokio::spawn(driver.run(driver_inputs));
         let accepting =
@@ -130,7 +129,7 @@ impl Controls {
             endpoint.set_own_identity(own.clone());
         }
         // A gateway that has ended needs no new configuration.
-        let _ = self.inputs.send(Input::Apply(Box::new(config))).await;
+        let _ = self.inputs.send(Input::Apply(Box::new((config, own)))).await;
     }
 
     /// Puts new trust in force, and ends the sessions it no longer covers.
@@ -145,54 +144,5 @@ impl Controls {
         if self.inputs.send(Input::Drain(done)).await.is_ok() {
             let _ = ended.await;
         }
-    }
-}
-
-/// The dialling tasks, one per peer with an address.
-#[derive(Debug)]
-pub(crate) struct Dialling {
-    endpoints: Vec<Endpoint>,
-    /// Weak: a dialling task must not keep the driver's inputs open.
-    inputs: mpsc::WeakSender<Input>,
-    seed: u64,
-    redactor: Redactor,
-    tasks: BTreeMap<Identity, (SocketAddr, AbortHandle)>,
-}
-
-impl Dialling {
-    /// Starts what is new, stops what is gone.
-    pub(crate) fn renew(&mut self, config: &Config, peers: &mut BTreeMap<Identity, watch::Sender<PeerState>>) {
-        let wanted: BTreeMap<Identity, SocketAddr> =
-            config.peers.iter().filter_map(|peer| peer.address.map(|address| (peer.identity(), address))).collect();
-        self.tasks.retain(|identity, (address, task)| {
-            let stays = wanted.get(identity) == Some(address);
-            if !stays {
-                task.abort();
-                peers.remove(identity);
-            }
-            stays
-        });
-        for (identity, address) in wanted {
-            let endpoint = self.endpoints.iter().find(|e| e.local_addr().is_ok_and(|local| local.is_ipv4() == address.is_ipv4()));
-            let (Some(endpoint), Some(inputs)) = (endpoint, self.inputs.upgrade()) else { continue };
-            if self.tasks.contains_key(&identity) {
-                continue;
-            }
-            let (state, watched) = watch::channel(PeerState::Down(None));
-            peers.insert(identity.clone(), state);
-            let own = config.gateway.clone();
-            let (endpoint, peer, redactor) = (endpoint.clone(), identity.clone(), self.redactor.clone());
-            let target = Target { endpoint, address, own, peer, seed: self.seed, redactor };
-            let task = tokio::spawn(ports::dial(target, watched, inputs));
-            self.seed = self.seed.wrapping_add(1);
-            self.tasks.insert(identity, (address, task.abort_handle()));
-        }
-    }
-
-    pub(crate) fn stop(&mut self) {
-        for (_, task) in self.tasks.values() {
-            task.abort();
-        }
-        self.tasks.clear();
     }
 }

@@ -10,6 +10,7 @@ pub mod check;
 pub mod cli;
 pub mod config;
 pub mod console;
+mod dialling;
 mod driver;
 pub mod gateway;
 mod kept;
@@ -28,8 +29,8 @@ pub mod report;
 mod run;
 pub mod status;
 mod status_client;
-mod trust_files;
 mod sweep;
+mod trust_files;
 mod wall;
 
 pub use config::{Config, ConfigError, Loaded};

@@ -54,6 +54,8 @@ pub(crate) struct NewLink {
     pub(crate) streams: (quinn::SendStream, quinn::RecvStream),
     pub(crate) dialled: bool,
     pub(crate) port: Port,
+    /// When the handshake was complete: the time for hello and welcome counts from here.
+    pub(crate) connected: Instant,
 }
 
 /// The driver's handle of a link.

@@ -1,7 +1,7 @@
 //! Bound UDP ports that turn addresses into connections with a proven identity, accepting and dialling.
 //!
-//! Between the sockets and [`crate::link`]. An [`Endpoint`] is a gateway's port: it accepts and dials from the same
-//! address. A [`Dialer`] is a unit's: it only dials. Certificate and trust are read anew for each handshake, so that
+//! Between the sockets and [`crate::link`]. An [`Endpoint`] is a gateway's port: it accepts, and lends a [`Dialer`] that dials
+//! from the same address. A [`Dialer`] of its own, as units have, only dials. Certificate and trust are read anew for each handshake, so that
 //! a reload needs no new socket.
 
 use std::io;
@@ -197,12 +197,9 @@ impl Endpoint {
         }
     }
 
-    /// Dials a gateway from this port.
-    ///
-    /// # Errors
-    /// [`Reason::Unreachable`] without an answer in `limit`, else why this side or the other refused.
-    pub async fn dial(&self, addr: SocketAddr, expect: Expect, limit: Duration) -> Result<Connection, Reason> {
-        self.core.dial(addr, expect, limit).await
+    /// Dials from this port: how a peer sees the address that it knows.
+    pub fn dialer(&self) -> Dialer {
+        Dialer { core: Arc::clone(&self.core) }
     }
 
     /// Replaces our certificate for later handshakes; live connections keep theirs.
@@ -284,7 +281,7 @@ impl Accepting {
     }
 }
 
-/// A unit's socket: dials, never accepts. Cheap to clone.
+/// A socket that dials: a unit's, which never accepts, or a gateway's port. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Dialer {
     core: Arc<Core>,
@@ -315,6 +312,11 @@ impl Dialer {
     /// [`Reason::Unreachable`] without an answer in `limit`, else why this side or the other refused.
     pub async fn dial(&self, addr: SocketAddr, expect: Expect, limit: Duration) -> Result<Connection, Reason> {
         self.core.dial(addr, expect, limit).await
+    }
+
+    /// Replaces our certificate for later handshakes; live connections keep theirs.
+    pub fn set_own_identity(&self, own: OwnIdentity) {
+        self.core.own.store(Arc::new(own));
     }
 
     /// The bound address.

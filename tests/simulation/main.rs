@@ -4,8 +4,10 @@
 mod support;
 
 mod agreements;
+mod callers;
 mod calls;
 mod cuts;
+mod dialling;
 mod hostile;
 mod random;
 mod targets;

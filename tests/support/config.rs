@@ -47,6 +47,8 @@ pub(crate) struct GatewayToml {
     pub(crate) peer: String,
     /// Its address, if this side knows one.
     pub(crate) peer_address: Option<String>,
+    /// Whether it has a port for peers.
+    pub(crate) peer_port: bool,
     /// The bridge, if this side configures it.
     pub(crate) bridge: Option<Bridging>,
     /// More top-level keys.
@@ -64,6 +66,7 @@ impl GatewayToml {
             timers: String::new(),
             peer: peer.into(),
             peer_address: (authority == "nl").then(|| format!("{}:7101", host_of(peer))),
+            peer_port: true,
             bridge: Some(Bridging::default()),
             more: String::new(),
         }
@@ -73,6 +76,7 @@ impl GatewayToml {
     pub(crate) fn text(&self) -> String {
         let Self { authority, talkgroup, talk, timers, peer, more, .. } = self;
         let host = host_of(authority);
+        let peers = if self.peer_port { format!("peers = [\"{host}:7101\"]") } else { String::new() };
         let mut text = format!(
             r#"
 authority = "{authority}"
@@ -81,7 +85,7 @@ state = "var"
 {more}
 [listen]
 units = ["{host}:7001"]
-peers = ["{host}:7101"]
+{peers}
 [identity]
 certificate = "gw.pem"
 key = "gw.key"
