@@ -34,6 +34,14 @@ pub(super) struct Entry {
     pub(super) late_entry_ms: f64,
 }
 
+#[cfg(test)]
+impl Entry {
+    /// A late entry without fault.
+    pub(super) fn sample() -> Self {
+        Self { event: "join", at_ms: 0.0, join: 1, late_entry_ms: 40.0 }
+    }
+}
+
 /// Measures so many late entries.
 pub(super) async fn measure(near: &mut Side, far: &mut Side, joins: u32, output: &Output) -> Result<Vec<Entry>, Trouble> {
     let mut entries = Vec::new();

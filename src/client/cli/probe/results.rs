@@ -32,13 +32,29 @@ impl Limits {
     }
 }
 
-/// One row of the table.
+/// One row of the table; without a value nothing was measured.
 #[derive(Clone, Debug, Serialize)]
 struct Row {
     what: &'static str,
-    p50_ms: f64,
-    p95_ms: f64,
+    p50_ms: Option<f64>,
+    p95_ms: Option<f64>,
     limit_ms: f64,
+}
+
+impl Row {
+    fn of(what: &'static str, values: impl Iterator<Item = f64>, limit_ms: f64) -> Self {
+        let mut values: Vec<f64> = values.collect();
+        values.sort_by(f64::total_cmp);
+        Self { what, p50_ms: percentile(&values, 50), p95_ms: percentile(&values, 95), limit_ms }
+    }
+
+    fn breach(&self) -> Option<String> {
+        let Self { what, p95_ms, limit_ms, .. } = self;
+        match p95_ms {
+            Some(p95_ms) => (p95_ms > limit_ms).then(|| format!("{what}: p95 {p95_ms:.1} ms, limit {limit_ms} ms")),
+            None => Some(format!("{what}: nothing was measured")),
+        }
+    }
 }
 
 /// All of it.
@@ -55,7 +71,7 @@ pub(super) struct Summary {
     /// Spurts of which a frame at either end was not played.
     clipped_spurts: usize,
     /// The largest difference of level at an end, in dB.
-    edge_db: f64,
+    edge_db: Option<f64>,
     frames_sent: usize,
     frames_lost: usize,
     frames_repaired: u64,
@@ -71,19 +87,18 @@ impl Summary {
         self.spurts = self.rounds.len();
         self.late_entries = self.joins.len();
         self.rows = vec![
-            row("press to grant", self.rounds.iter().map(|round| round.access_ms), limits.access_ms),
-            row("mouth to ear", self.rounds.iter().filter_map(|round| round.mouth_to_ear_ms), MOUTH_TO_EAR_MS),
-            row("late entry", self.joins.iter().map(|entry| entry.late_entry_ms), LATE_ENTRY_MS),
+            Row::of("press to grant", self.rounds.iter().map(|round| round.access_ms), limits.access_ms),
+            Row::of("mouth to ear", self.rounds.iter().filter_map(|round| round.mouth_to_ear_ms), MOUTH_TO_EAR_MS),
+            Row::of("late entry", self.joins.iter().map(|entry| entry.late_entry_ms), LATE_ENTRY_MS),
         ];
         self.clipped_spurts = self.rounds.iter().filter(|round| round.clipped_first + round.clipped_last > 0).count();
-        let edges = self.rounds.iter().flat_map(|round| [round.energy_first_db, round.energy_last_db]);
-        self.edge_db = edges.flatten().map(f64::abs).fold(0.0, f64::max);
+        let edges = |round: &Round| [round.energy_first_db, round.energy_last_db];
+        self.edge_db = self.rounds.iter().flat_map(edges).flatten().map(f64::abs).max_by(f64::total_cmp);
         self.frames_sent = self.rounds.iter().map(|round| round.sent).sum();
         self.frames_lost = self.rounds.iter().map(|round| round.lost).sum();
         (self.frames_repaired, self.frames_late) = far.map_or((0, 0), |far| (far.frames_repaired, far.frames_late));
 
-        let slow = |row: &Row| format!("{}: p95 {:.1} ms, limit {} ms", row.what, row.p95_ms, row.limit_ms);
-        self.breaches = self.rows.iter().filter(|row| row.p95_ms > row.limit_ms).map(slow).collect();
+        self.breaches = self.rows.iter().filter_map(Row::breach).collect();
         let silent = self.rounds.iter().filter(|round| round.mouth_to_ear_ms.is_none()).count();
         if silent > 0 {
             self.breaches.push(format!("{silent} of {} spurts were not heard", self.spurts));
@@ -91,34 +106,42 @@ impl Summary {
         if self.clipped_spurts > 0 {
             self.breaches.push(format!("{} of {} spurts were clipped, limit 0", self.clipped_spurts, self.spurts));
         }
-        if self.edge_db > EDGE_DB {
-            self.breaches.push(format!("first or last 100 ms: {} dB off, limit {EDGE_DB} dB", self.edge_db));
+        if let Some(off) = self.edge_db.filter(|off| *off > EDGE_DB) {
+            self.breaches.push(format!("first or last 100 ms: {off} dB off, limit {EDGE_DB} dB"));
+        }
+        let unknown = self.rounds.iter().filter(|round| edges(round).contains(&None)).count();
+        if unknown > 0 {
+            self.breaches.push(format!("first or last 100 ms: not measured in {unknown} of {} spurts", self.spurts));
         }
     }
 }
 
-fn row(what: &'static str, values: impl Iterator<Item = f64>, limit_ms: f64) -> Row {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    Row { what, p50_ms: percentile(&values, 50), p95_ms: percentile(&values, 95), limit_ms }
+/// The value that `percent` of the sorted ones do not exceed.
+fn percentile(sorted: &[f64], percent: usize) -> Option<f64> {
+    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+    sorted.get(rank - 1).copied()
 }
 
-/// The value that `percent` of the sorted ones do not exceed; 0 of none.
-fn percentile(sorted: &[f64], percent: usize) -> f64 {
-    let rank = (sorted.len() * percent).div_ceil(100).max(1);
-    sorted.get(rank - 1).copied().unwrap_or(0.0)
+/// A figure with one decimal, or a dash.
+pub(super) fn figure(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1}"))
 }
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:<16} {:>9} {:>9} {:>9}", "", "p50 ms", "p95 ms", "limit ms")?;
         for Row { what, p50_ms, p95_ms, limit_ms } in &self.rows {
-            writeln!(f, "{what:<16} {p50_ms:>9.1} {p95_ms:>9.1} {limit_ms:>9.1}")?;
+            writeln!(f, "{what:<16} {:>9} {:>9} {limit_ms:>9.1}", figure(*p50_ms), figure(*p95_ms))?;
         }
         write!(
             f,
             "{} spurts, {} clipped, ends within {} dB; {} of {} frames lost; {} late entries",
-            self.spurts, self.clipped_spurts, self.edge_db, self.frames_lost, self.frames_sent, self.late_entries
+            self.spurts,
+            self.clipped_spurts,
+            figure(self.edge_db),
+            self.frames_lost,
+            self.frames_sent,
+            self.late_entries
         )
     }
 }
@@ -130,8 +153,28 @@ mod tests {
     #[test]
     fn percentiles_are_values_that_were_measured() {
         let values: Vec<f64> = (1..=20).map(f64::from).collect();
-        assert_eq!((percentile(&values, 50), percentile(&values, 95)), (10.0, 19.0));
-        assert_eq!((percentile(&[7.0], 95), percentile(&[], 95)), (7.0, 0.0));
+        assert_eq!((percentile(&values, 50), percentile(&values, 95)), (Some(10.0), Some(19.0)));
+        assert_eq!((percentile(&[7.0], 95), percentile(&[], 95)), (Some(7.0), None));
+    }
+
+    /// The breaches of a probe with one round, changed by the test.
+    fn breaches(change: impl FnOnce(&mut Summary)) -> Vec<String> {
+        let mut summary = Summary { rounds: vec![Round::sample()], joins: vec![Entry::sample()], ..Summary::default() };
+        change(&mut summary);
+        let nl = "nl".parse().unwrap();
+        summary.judge(Limits::between(&nl, &nl), None);
+        summary.breaches
+    }
+
+    #[test]
+    fn a_good_round_passes_and_what_was_not_measured_is_a_breach() {
+        assert_eq!(breaches(|_| {}), [""; 0]);
+        assert_eq!(breaches(|it| it.rounds[0].energy_last_db = Some(-3.1)), ["first or last 100 ms: 3.1 dB off, limit 3 dB"]);
+        assert_eq!(breaches(|it| it.rounds[0].energy_first_db = None), ["first or last 100 ms: not measured in 1 of 1 spurts"]);
+        assert_eq!(breaches(|it| it.rounds[0].access_ms = 5.2), ["press to grant: p95 5.2 ms, limit 5 ms"]);
+        assert_eq!(breaches(|it| it.joins.clear()), ["late entry: nothing was measured"]);
+        let silent = breaches(|it| it.rounds[0].mouth_to_ear_ms = None);
+        assert_eq!(silent, ["mouth to ear: nothing was measured", "1 of 1 spurts were not heard"]);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use talkbridge_client::events::millis;
 use tokio::time::sleep;
 
 use super::Trouble;
+use super::results::figure;
 use super::side::{Side, Timeline};
 use crate::cli::output::Output;
 use crate::cli::stop::until;
@@ -49,6 +50,26 @@ pub(super) struct Round {
     /// Level of the first and last 100 ms heard, against what was spoken.
     pub(super) energy_first_db: Option<f64>,
     pub(super) energy_last_db: Option<f64>,
+}
+
+#[cfg(test)]
+impl Round {
+    /// A round without fault.
+    pub(super) fn sample() -> Self {
+        Self {
+            event: "round",
+            at_ms: 0.0,
+            round: 1,
+            access_ms: 1.0,
+            mouth_to_ear_ms: Some(60.0),
+            clipped_first: 0,
+            clipped_last: 0,
+            lost: 0,
+            sent: 20,
+            energy_first_db: Some(0.5),
+            energy_last_db: Some(-0.5),
+        }
+    }
 }
 
 /// Measures one spurt.
@@ -139,19 +160,18 @@ fn gaps(sent: &[Bytes], played: &[Bytes]) -> Gaps {
 
 impl fmt::Display for Round {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ms = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1}"));
         write!(
             f,
             "round {:>3}: access {:.1} ms, mouth to ear {} ms, clipped {}+{}, lost {} of {}, edges {} and {} dB",
             self.round,
             self.access_ms,
-            ms(self.mouth_to_ear_ms),
+            figure(self.mouth_to_ear_ms),
             self.clipped_first,
             self.clipped_last,
             self.lost,
             self.sent,
-            ms(self.energy_first_db),
-            ms(self.energy_last_db),
+            figure(self.energy_first_db),
+            figure(self.energy_last_db),
         )
     }
 }
