@@ -101,7 +101,6 @@ impl Driver {
     /// Runs until closed, or until every gateway has refused.
     pub(crate) async fn run(mut self) {
         let end = loop {
-            self.flush();
             if let Some(end) = self.end {
                 break end;
             }
@@ -120,6 +119,8 @@ impl Driver {
                 Woken::Step(step) => self.step(step, now),
             }
             self.pass_time(now);
+            // With the moment of the cause, so that a press and its *requested* agree to the microsecond.
+            self.flush(now);
         };
         self.phase = Phase::Over;
         self.lines.farewell().await;
@@ -297,8 +298,7 @@ impl Driver {
 
     // === Outward ===
 
-    fn flush(&mut self) {
-        let now = now();
+    fn flush(&mut self, now: Instant) {
         self.tell_events(now);
         while let Some(transmit) = self.handset.poll_transmit() {
             let Some(session) = self.phase.session() else { continue };
