@@ -24,7 +24,7 @@ pub(crate) enum Command {
     Talk(Talk),
     /// Listen to talkgroups, until stopped or for a time.
     Listen(Listen),
-    /// Measure access time, mouth to ear, late entry and loss between two units on this machine.
+    /// Measure access time, mouth to ear, late entry and loss between two units on this machine; exit status 1 on a breach.
     Probe(Probe),
 }
 

@@ -9,7 +9,7 @@ mod results;
 mod round;
 mod side;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use media::opus::CodecError;
 use talkbridge_client::UnitConfig;
@@ -71,14 +71,18 @@ pub(super) async fn run(args: Probe) -> Result<Outcome, Unusable> {
         measured = measure(&mut sides, args.rounds, timeout, &output) => Some(measured),
     };
     let outcome = match measured {
-        // Stopped by the user: what was measured so far has been printed.
-        None => Outcome::Done,
+        // What was measured so far has been printed, but nobody may take it for a pass.
+        None => {
+            complain("stopped before the end: no verdict");
+            Outcome::Failed
+        }
         Some(Err(trouble)) => {
             complain(&trouble.to_string());
             Outcome::Failed
         }
         Some(Ok(mut summary)) => {
-            summary.judge(limits, sides.far.unit.handle.report().await.as_ref());
+            let far = sides.far.unit.handle.report().await;
+            summary.judge(limits, far.as_ref(), output.at_ms(Instant::now()));
             output.result(&summary, &summary.to_string());
             for breach in &summary.breaches {
                 complain(breach);

@@ -19,6 +19,8 @@ const MOUTH_TO_EAR_MS: f64 = 90.0;
 const LATE_ENTRY_MS: f64 = 80.0;
 /// Level of the first and last 100 ms.
 const EDGE_DB: f64 = 3.0;
+/// Spurts of a hundred that may be clipped.
+const CLIPPED_PERCENT: usize = 1;
 
 /// The demands on this pair of units.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +63,7 @@ impl Row {
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Summary {
     event: &'static str,
+    at_ms: f64,
     #[serde(skip)]
     pub(super) rounds: Vec<Round>,
     #[serde(skip)]
@@ -82,8 +85,8 @@ pub(super) struct Summary {
 
 impl Summary {
     /// Fills in the table and names the breaches.
-    pub(super) fn judge(&mut self, limits: Limits, far: Option<&Report>) {
-        self.event = "summary";
+    pub(super) fn judge(&mut self, limits: Limits, far: Option<&Report>, at_ms: f64) {
+        (self.event, self.at_ms) = ("summary", at_ms);
         self.spurts = self.rounds.len();
         self.late_entries = self.joins.len();
         self.rows = vec![
@@ -103,8 +106,8 @@ impl Summary {
         if silent > 0 {
             self.breaches.push(format!("{silent} of {} spurts were not heard", self.spurts));
         }
-        if self.clipped_spurts > 0 {
-            self.breaches.push(format!("{} of {} spurts were clipped, limit 0", self.clipped_spurts, self.spurts));
+        if self.clipped_spurts * 100 > self.spurts * CLIPPED_PERCENT {
+            self.breaches.push(format!("{} of {} spurts were clipped, limit {CLIPPED_PERCENT} %", self.clipped_spurts, self.spurts));
         }
         if let Some(off) = self.edge_db.filter(|off| *off > EDGE_DB) {
             self.breaches.push(format!("first or last 100 ms: {off} dB off, limit {EDGE_DB} dB"));
@@ -162,7 +165,7 @@ mod tests {
         let mut summary = Summary { rounds: vec![Round::sample()], joins: vec![Entry::sample()], ..Summary::default() };
         change(&mut summary);
         let nl = "nl".parse().unwrap();
-        summary.judge(Limits::between(&nl, &nl), None);
+        summary.judge(Limits::between(&nl, &nl), None, 0.0);
         summary.breaches
     }
 
@@ -171,10 +174,23 @@ mod tests {
         assert_eq!(breaches(|_| {}), [""; 0]);
         assert_eq!(breaches(|it| it.rounds[0].energy_last_db = Some(-3.1)), ["first or last 100 ms: 3.1 dB off, limit 3 dB"]);
         assert_eq!(breaches(|it| it.rounds[0].energy_first_db = None), ["first or last 100 ms: not measured in 1 of 1 spurts"]);
+        assert_eq!(breaches(|it| it.rounds[0].clipped_last = 1), ["1 of 1 spurts were clipped, limit 1 %"]);
         assert_eq!(breaches(|it| it.rounds[0].access_ms = 5.2), ["press to grant: p95 5.2 ms, limit 5 ms"]);
         assert_eq!(breaches(|it| it.joins.clear()), ["late entry: nothing was measured"]);
         let silent = breaches(|it| it.rounds[0].mouth_to_ear_ms = None);
         assert_eq!(silent, ["mouth to ear: nothing was measured", "1 of 1 spurts were not heard"]);
+    }
+
+    #[test]
+    fn one_spurt_of_a_hundred_may_be_clipped() {
+        let clipped = |count| {
+            breaches(|it| {
+                it.rounds = vec![Round::sample(); 100];
+                it.rounds.iter_mut().take(count).for_each(|round| round.clipped_first = 2);
+            })
+        };
+        assert_eq!(clipped(1), [""; 0]);
+        assert_eq!(clipped(2), ["2 of 100 spurts were clipped, limit 1 %"]);
     }
 
     #[test]
