@@ -111,6 +111,7 @@ pub(crate) struct Listen {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = lists())]
 pub(crate) struct Probe {
     #[command(flatten)]
     pub(crate) common: Common,
