@@ -7,4 +7,6 @@ mod stage;
 
 mod commands;
 mod deaths;
+mod figures;
 mod operator;
+mod talking;

@@ -34,7 +34,8 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    pub(super) fn start(name: &str, arguments: &[&str]) -> Self {
+    /// Starts a program of the product.
+    pub(crate) fn start(name: &str, arguments: &[&str]) -> Self {
         let mut child = Command::new(binary(name))
             .args(arguments)
             .stdin(Stdio::null())
