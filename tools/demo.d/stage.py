@@ -14,7 +14,7 @@ import socket
 import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +54,9 @@ class Stage:
     async def build(self) -> None:
         """Makes certificates and configurations."""
         around = [authority for authority in TALKGROUPS if authority != CENTRE]
-        udp = iter(free_ports(2 * len(TALKGROUPS) + len(around), socket.SOCK_DGRAM))
-        tcp = free_ports(len(TALKGROUPS), socket.SOCK_STREAM)
-        self.ports = {authority: Ports(next(udp), next(udp), console) for authority, console in zip(TALKGROUPS, tcp)}
-        self.borders = {authority: next(udp) for authority in around}
+        ports = free_ports()
+        self.ports = {authority: Ports(next(ports), next(ports), next(ports)) for authority in TALKGROUPS}
+        self.borders = {authority: next(ports) for authority in around}
         await asyncio.gather(*(self._country(authority) for authority in self.ports))
         # Only the centre has addresses to dial, and they are the relays': all traffic across a border passes there.
         for authority, ports in self.ports.items():
@@ -206,13 +205,20 @@ def _die_with_parent() -> None:
     os.setpgid(0, 0)
 
 
-def free_ports(count: int, kind: socket.SocketKind) -> list[int]:
-    """Loopback ports that are free now; all held at once, so that they differ."""
-    held = [socket.socket(socket.AF_INET, kind) for _ in range(count)]
-    try:
-        for sock in held:
-            sock.bind(("127.0.0.1", 0))
-        return [sock.getsockname()[1] for sock in held]
-    finally:
-        for sock in held:
-            sock.close()
+def free_ports() -> Iterator[int]:
+    """Loopback ports that are free now for UDP and TCP.
+
+    Below the range from which the system hands out ports by itself, so that no connection takes one before its gateway does;
+    each process begins elsewhere.
+    """
+    first, count = 20_000, 12_000
+    for place in range(os.getpid() * 7_417, os.getpid() * 7_417 + count):
+        port = first + place % count
+        try:
+            for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+                with socket.socket(socket.AF_INET, kind) as sock:
+                    sock.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        yield port
+    raise StageError(f"no free port from {first} on")
