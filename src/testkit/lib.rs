@@ -20,6 +20,7 @@
 //! iteration, and time from tokio alone. Bytes differ between runs (keys are random); times, sizes and directions do not.
 
 pub mod clock;
+mod faults;
 pub mod link;
 pub mod log;
 pub mod net;

@@ -92,6 +92,11 @@ impl Link {
         Self { dup, ..self }
     }
 
+    /// Whether packets may be lost on it.
+    pub fn loses(&self) -> bool {
+        self.loss > 0.0 || self.burst.is_some() || self.rate.is_some()
+    }
+
     /// The same through a bottleneck.
     #[must_use]
     pub fn limited(self, bits_per_s: u64, queue_bytes: usize) -> Self {

@@ -17,6 +17,7 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tokio::time::Instant;
 
+use crate::faults::Faults;
 use crate::link::{Fate, Link, PathState};
 use crate::socket::Socket;
 
@@ -97,6 +98,7 @@ struct Inner {
     inboxes: BTreeMap<SocketAddr, Inbox>,
     hash: DefaultHasher,
     trace: Option<Vec<Traced>>,
+    faults: Faults,
 }
 
 /// A simulated network; clones are the same network.
@@ -120,6 +122,7 @@ impl Net {
             inboxes: BTreeMap::new(),
             hash: DefaultHasher::new(),
             trace: None,
+            faults: Faults::new(Instant::now()),
         })))
     }
 
@@ -158,7 +161,7 @@ impl Net {
 
     /// The link between hosts that have none of their own.
     pub fn set_default(&self, link: Link) {
-        self.inner().default = link;
+        self.change(|inner| inner.default = link);
     }
 
     /// The link both ways between two hosts.
@@ -169,7 +172,9 @@ impl Net {
 
     /// The link one way.
     pub fn set_one_way(&self, from: IpAddr, to: IpAddr, link: Link) {
-        self.inner().links.insert((from, to), link);
+        self.change(|inner| {
+            inner.links.insert((from, to), link);
+        });
     }
 
     /// Cuts both ways; what is on the way still arrives.
@@ -180,33 +185,57 @@ impl Net {
 
     /// Cuts one way.
     pub fn cut_one_way(&self, from: IpAddr, to: IpAddr) {
-        self.inner().cuts.insert((from, to));
+        self.change(|inner| {
+            inner.cuts.insert((from, to));
+        });
     }
 
     /// Heals both ways.
     pub fn heal(&self, a: IpAddr, b: IpAddr) {
-        let mut inner = self.inner();
-        inner.cuts.remove(&(a, b));
-        inner.cuts.remove(&(b, a));
+        self.change(|inner| {
+            inner.cuts.remove(&(a, b));
+            inner.cuts.remove(&(b, a));
+        });
     }
 
     /// Freezes a host as a stopped process: it receives nothing until [`Self::thaw`], then all at once; what it
     /// tries to send meanwhile is dropped, for a stopped process sends nothing.
     pub fn freeze(&self, host: IpAddr) {
-        self.inner().frozen.insert(host);
+        self.change(|inner| {
+            inner.frozen.insert(host);
+        });
     }
 
     /// Ends a freeze.
     pub fn thaw(&self, host: IpAddr) {
-        let mut inner = self.inner();
-        inner.frozen.remove(&host);
-        for (addr, inbox) in &mut inner.inboxes {
-            if addr.ip() == host
-                && let Some(waker) = inbox.waker.take()
-            {
-                waker.wake();
+        self.change(|inner| {
+            inner.frozen.remove(&host);
+            for (addr, inbox) in &mut inner.inboxes {
+                if addr.ip() == host
+                    && let Some(waker) = inbox.waker.take()
+                {
+                    waker.wake();
+                }
             }
-        }
+        });
+    }
+
+    /// Since when nothing is cut, frozen, losing or narrow anywhere; `None` while something is.
+    pub fn calm_since(&self) -> Option<Instant> {
+        self.inner().faults.calm_since()
+    }
+
+    /// The same for one path and both its hosts.
+    pub fn clear_since(&self, a: IpAddr, b: IpAddr) -> Option<Instant> {
+        self.inner().faults.clear_since(a, b)
+    }
+
+    /// Changes links or faults, and keeps account of it.
+    fn change(&self, change: impl FnOnce(&mut Inner)) {
+        let mut inner = self.inner();
+        change(&mut inner);
+        let inner = &mut *inner;
+        inner.faults.renew(&inner.default, &inner.links, &inner.cuts, &inner.frozen, Instant::now());
     }
 
     /// Kills a host's sockets without a word, as SIGKILL does: addresses are free at once, the old sockets are dead.

@@ -131,6 +131,29 @@ fn a_cut_stops_one_way_or_both_until_healed() {
 }
 
 #[test]
+fn a_network_knows_since_when_it_is_calm() {
+    clock::run(BUDGET, async {
+        let net = Net::new(1);
+        let (a, b, c) = (ip("10.0.0.1"), ip("10.0.0.2"), ip("10.0.0.3"));
+        let began = Instant::now();
+        assert_eq!((net.calm_since(), net.clear_since(a, b)), (Some(began), Some(began)));
+        sleep(Duration::from_secs(1)).await;
+        net.cut_one_way(b, a);
+        net.set_link(b, c, Link::delayed(Duration::from_millis(40)).jittery(Duration::from_millis(9)).reordering());
+        assert_eq!((net.calm_since(), net.clear_since(a, b), net.clear_since(a, c)), (None, None, Some(began)));
+        net.freeze(c);
+        net.heal(a, b);
+        let healed = Instant::now();
+        assert_eq!((net.calm_since(), net.clear_since(a, b), net.clear_since(a, c)), (None, Some(healed), None));
+        sleep(Duration::from_secs(1)).await;
+        net.thaw(c);
+        assert_eq!((net.calm_since(), net.clear_since(b, c)), (Some(Instant::now()), Some(Instant::now())));
+        net.set_link(a, b, Link::default().losing(0.01));
+        assert_eq!((net.calm_since(), net.clear_since(b, c)), (None, Some(Instant::now())));
+    });
+}
+
+#[test]
 fn a_bottleneck_delays_and_then_drops() {
     clock::run(BUDGET, async {
         let net = Net::new(1);
