@@ -97,6 +97,11 @@ impl Gateway {
         }
     }
 
+    /// Whether the driver has ended: drained, or broken off.
+    pub fn has_ended(&self) -> bool {
+        self.driver.is_finished()
+    }
+
     /// Ends at once, without a farewell: what a crash looks like to everybody else.
     pub fn kill(self) {
         self.driver.abort();

@@ -2,18 +2,14 @@
 
 use std::time::Duration;
 
-use testkit::clock::run;
 use tokio::time::{Instant, sleep};
 use wire::Reason;
 
-use crate::support::World;
-
-const BUDGET: Duration = Duration::from_secs(120);
+use crate::support::bridged;
 
 #[test]
 fn hello_is_due_five_seconds_after_the_handshake_however_late_its_stream_came() {
-    run(BUDGET, async {
-        let mut world = World::bridged(71).await;
+    bridged(71, async |world| {
         let mut raw = world.raw("nl", "slow").await;
         let connected = Instant::now();
         sleep(Duration::from_secs(4)).await;

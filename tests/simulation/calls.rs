@@ -4,15 +4,11 @@ use std::time::Duration;
 
 use engine::handset::Event;
 use testkit::Link;
-use testkit::clock::run;
 use tokio::time::{Instant, sleep};
 use wire::{RevokeCause, Tier};
 
-use crate::support::World;
+use crate::support::bridged;
 use crate::support::world::ip;
-
-/// Virtual time that no scene needs.
-const BUDGET: Duration = Duration::from_secs(120);
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -20,8 +16,7 @@ fn ms(ms: u64) -> Duration {
 
 #[test]
 fn every_frame_of_a_call_is_heard_once_on_both_sides_and_nowhere_else() {
-    run(BUDGET, async {
-        let mut world = World::bridged(1).await;
+    bridged(1, async |world| {
         let mut maas = world.radio("nl", "maas-12").await;
         let roer = world.radio("nl", "maas-13").await;
         let lux = world.radio("be", "lux-1").await;
@@ -44,8 +39,7 @@ fn every_frame_of_a_call_is_heard_once_on_both_sides_and_nowhere_else() {
 
 #[test]
 fn a_partner_unit_is_granted_by_the_home_and_heard_there() {
-    run(BUDGET, async {
-        let mut world = World::bridged(2).await;
+    bridged(2, async |world| {
         let maas = world.radio("nl", "maas-12").await;
         let mut lux = world.radio("be", "lux-1").await;
         let other = world.radio("be", "lux-2").await;
@@ -64,8 +58,7 @@ fn a_partner_unit_is_granted_by_the_home_and_heard_there() {
 
 #[test]
 fn simultaneous_requests_on_both_sides_give_one_talker_and_one_in_the_queue() {
-    run(BUDGET, async {
-        let mut world = World::bridged(3).await;
+    bridged(3, async |world| {
         let mut maas = world.radio("nl", "maas-12").await;
         let mut lux = world.radio("be", "lux-1").await;
         let listener = world.radio("be", "lux-2").await;
@@ -88,8 +81,7 @@ fn simultaneous_requests_on_both_sides_give_one_talker_and_one_in_the_queue() {
 
 #[test]
 fn an_emergency_from_the_other_country_cuts_in_and_is_seen_by_all() {
-    run(BUDGET, async {
-        let mut world = World::bridged(4).await;
+    bridged(4, async |world| {
         let mut maas = world.radio("nl", "maas-12").await;
         let mut lux = world.radio("be", "lux-1").await;
         maas.press().await;
@@ -113,8 +105,7 @@ fn an_emergency_from_the_other_country_cuts_in_and_is_seen_by_all() {
 
 #[test]
 fn a_late_joiner_hears_voice_within_a_frame_and_the_jitter_buffer() {
-    run(BUDGET, async {
-        let mut world = World::bridged(5).await;
+    bridged(5, async |world| {
         let mut maas = world.radio("nl", "maas-12").await;
         maas.press().await;
         sleep(ms(1_000)).await;
@@ -129,8 +120,7 @@ fn a_late_joiner_hears_voice_within_a_frame_and_the_jitter_buffer() {
 
 #[test]
 fn a_second_press_right_after_the_release_keeps_its_grant_across_a_slow_border() {
-    run(BUDGET, async {
-        let mut world = World::bridged(6).await;
+    bridged(6, async |world| {
         world.net.set_link(ip("nl"), ip("be"), Link::delayed(ms(40)));
         let maas = world.radio("nl", "maas-12").await;
         let mut lux = world.radio("be", "lux-1").await;
@@ -150,8 +140,7 @@ fn a_second_press_right_after_the_release_keeps_its_grant_across_a_slow_border()
 
 #[test]
 fn a_talker_that_cuts_in_hears_nobody_under_its_own_voice() {
-    run(BUDGET, async {
-        let mut world = World::bridged(7).await;
+    bridged(7, async |world| {
         let mut maas = world.radio("nl", "maas-12").await;
         let mut lux = world.radio("be", "lux-1").await;
         maas.press().await;

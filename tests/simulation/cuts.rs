@@ -3,15 +3,12 @@
 use std::time::Duration;
 
 use engine::handset::Event;
-use testkit::clock::run;
 use tokio::time::{Instant, sleep};
 use wire::{Reason, RevokeCause};
 
-use crate::support::World;
+use crate::support::bridged;
 use crate::support::radio::Radio;
 use crate::support::world::ip;
-
-const BUDGET: Duration = Duration::from_secs(300);
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -26,8 +23,7 @@ async fn noticed(radio: &Radio, mark: usize) -> Duration {
 
 #[test]
 fn a_cut_lets_both_sides_go_on_alone_and_a_heal_brings_them_together() {
-    run(BUDGET, async {
-        let mut world = World::bridged(11).await;
+    bridged(11, async |world| {
         let mut maas = world.radio("nl", "maas-12").await;
         let near = world.radio("nl", "maas-13").await;
         let mut lux = world.radio("be", "lux-1").await;
@@ -79,8 +75,7 @@ fn a_cut_lets_both_sides_go_on_alone_and_a_heal_brings_them_together() {
 
 #[test]
 fn a_partner_talker_at_the_cut_keeps_talking_on_its_own_side() {
-    run(BUDGET, async {
-        let mut world = World::bridged(12).await;
+    bridged(12, async |world| {
         let near = world.radio("nl", "maas-13").await;
         let mut lux = world.radio("be", "lux-1").await;
         let far = world.radio("be", "lux-2").await;
@@ -118,8 +113,7 @@ fn a_partner_talker_at_the_cut_keeps_talking_on_its_own_side() {
 #[test]
 fn a_one_way_cut_is_noticed_by_both_sides() {
     for (seed, from, to) in [(13, "nl", "be"), (14, "be", "nl")] {
-        run(BUDGET, async move {
-            let mut world = World::bridged(seed).await;
+        bridged(seed, async |world| {
             let near = world.radio("nl", "maas-13").await;
             let far = world.radio("be", "lux-2").await;
             let marks = [near.mark(), far.mark()];
@@ -132,19 +126,17 @@ fn a_one_way_cut_is_noticed_by_both_sides() {
 
 #[test]
 fn a_killed_talker_frees_the_floor_within_one_and_a_half_seconds() {
-    run(BUDGET, async {
-        let mut world = World::bridged(15).await;
+    bridged(15, async |world| {
         let mut maas = world.radio("nl", "maas-12").await;
         let other = world.radio("be", "lux-2").await;
         let mut lux = world.radio("be", "lux-1").await;
-        let host = world.last_host();
         lux.press().await;
         sleep(ms(1_000)).await;
         let mark = maas.mark();
         maas.press().await;
         sleep(ms(200)).await;
         let (heard, killed) = (other.mark(), Instant::now());
-        lux.kill(&world.net, host);
+        lux.kill(&world.net);
         other.event_from(heard, "interrupted", |e| matches!(e, Event::Interrupted(..)).then_some(())).await;
         assert!((500..=700).contains(&killed.elapsed().as_millis()), "the lost tone after {:?}", killed.elapsed());
         maas.granted(mark).await;
@@ -158,8 +150,7 @@ fn a_killed_talker_frees_the_floor_within_one_and_a_half_seconds() {
 
 #[test]
 fn the_partners_gateway_dies_under_its_talker_and_comes_back() {
-    run(BUDGET, async {
-        let mut world = World::bridged(16).await;
+    bridged(16, async |world| {
         let mut maas = world.radio("nl", "maas-12").await;
         let mut lux = world.radio("be", "lux-1").await;
         lux.press().await;
@@ -189,8 +180,7 @@ fn the_partners_gateway_dies_under_its_talker_and_comes_back() {
 
 #[test]
 fn the_homes_gateway_dies_and_the_partner_goes_on_within_two_and_a_half_seconds() {
-    run(BUDGET, async {
-        let mut world = World::bridged(17).await;
+    bridged(17, async |world| {
         let mut maas = world.radio("nl", "maas-12").await;
         let mut lux = world.radio("be", "lux-1").await;
         maas.press().await;
@@ -209,8 +199,7 @@ fn the_homes_gateway_dies_and_the_partner_goes_on_within_two_and_a_half_seconds(
 
 #[test]
 fn the_newest_session_of_an_identity_wins_and_the_older_is_told() {
-    run(BUDGET, async {
-        let mut world = World::bridged(18).await;
+    bridged(18, async |world| {
         let mut maas = world.radio("nl", "maas-12").await;
         let mut other = world.radio("nl", "maas-13").await;
         maas.press().await;
@@ -229,13 +218,12 @@ fn the_newest_session_of_an_identity_wins_and_the_older_is_told() {
 
 #[test]
 fn a_stopping_gateway_says_farewell() {
-    run(BUDGET, async {
-        let mut world = World::bridged(19).await;
+    bridged(19, async |world| {
         let maas = world.radio("nl", "maas-12").await;
         let lux = world.radio("be", "lux-1").await;
         let (mark, far) = (maas.mark(), lux.mark());
         let started = Instant::now();
-        world.controls("nl").drain().await;
+        world.drain("nl").await;
         assert!(started.elapsed() <= Duration::from_secs(5));
         assert_eq!(maas.disconnected(mark).await, Reason::ShuttingDown);
         assert!(noticed(&lux, far).await <= ms(100), "a peer is told, not left to find out");

@@ -10,5 +10,7 @@ mod cuts;
 mod dialling;
 mod hostile;
 mod random;
+mod scenes;
 mod targets;
 mod trust;
+mod watch;

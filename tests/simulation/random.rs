@@ -6,13 +6,13 @@ use std::time::Duration;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use testkit::Link;
-use testkit::clock::run;
 use tokio::time::sleep;
 use wire::{Level, Priority, Tier};
 
-use crate::support::World;
 use crate::support::radio::Radio;
+use crate::support::watch::Totals;
 use crate::support::world::ip;
+use crate::support::{World, bridged};
 
 /// Seeds of one run; `TALKBRIDGE_SEEDS` and `TALKBRIDGE_FROM` choose others.
 const SEEDS: u64 = 24;
@@ -27,17 +27,18 @@ fn no_seed_breaks_an_invariant() {
     let (from, seeds) = (from_env("TALKBRIDGE_FROM", 1_000), from_env("TALKBRIDGE_SEEDS", SEEDS));
     let (mut frames, mut grants) = (0, 0);
     for seed in from..from + seeds {
-        let (heard, granted) = run(Duration::from_secs(600), life(seed));
-        frames += heard;
-        grants += granted;
+        bridged(seed, async |world| {
+            let totals = life(world, seed).await;
+            frames += totals.frames;
+            grants += totals.grants;
+        });
     }
     assert!(frames > 500 * seeds && grants > 5 * seeds, "{frames} frames and {grants} grants judged in {seeds} lives prove nothing");
 }
 
-/// One life; returns how many frames and grants were judged.
-async fn life(seed: u64) -> (u64, u64) {
+/// One life; returns what was judged.
+async fn life(world: &mut World, seed: u64) -> Totals {
     let mut rng = SmallRng::seed_from_u64(seed);
-    let mut world = World::bridged(seed).await;
     let mut radios = Vec::new();
     for (code, name) in [("nl", "maas-12"), ("nl", "maas-13"), ("be", "lux-1"), ("be", "lux-2")] {
         radios.push(world.radio(code, name).await);
@@ -69,8 +70,7 @@ async fn life(seed: u64) -> (u64, u64) {
     world.until("every floor is free", |w| w.talker("nl").is_none() && w.talker("be").is_none()).await;
     let queues = |code: &str| world.status(code).floors.iter().map(|floor| floor.queue.len()).sum::<usize>();
     assert_eq!((queues("nl"), queues("be")), (0, 0), "somebody waits for ever");
-    let watch = world.watch.lock().expect("no panic");
-    (watch.frames, watch.grants)
+    world.watch().totals
 }
 
 async fn press(radio: &mut Radio, rng: &mut SmallRng) {

@@ -4,14 +4,11 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use testkit::Link;
-use testkit::clock::run;
 use tokio::time::{Instant, sleep};
 use wire::Tier;
 
-use crate::support::World;
 use crate::support::world::ip;
-
-const BUDGET: Duration = Duration::from_secs(3_600);
+use crate::support::{World, bridged};
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -26,12 +23,13 @@ fn say(line: &str) {
     writeln!(std::io::stderr(), "{line}").expect("stderr");
 }
 
-/// A world whose every link, of units and across the border, is the given one.
-async fn over(seed: u64, link: Link) -> World {
-    let world = World::bridged(seed).await;
-    world.net.set_default(link);
-    world.net.set_link(ip("nl"), ip("be"), link);
-    world
+/// A scene whose every link, of units and across the border, is the given one.
+fn over(seed: u64, link: Link, play: impl AsyncFnOnce(&mut World)) {
+    bridged(seed, async |world| {
+        world.net.set_default(link);
+        world.net.set_link(ip("nl"), ip("be"), link);
+        play(world).await;
+    });
 }
 
 /// Presses again and again at the partner; the time from each press to its grant.
@@ -57,10 +55,9 @@ async fn access_times(world: &mut World, presses: u32, tier: Tier) -> Vec<Durati
 
 #[test]
 fn press_to_grant_across_a_border_at_120_ms_and_1_percent_loss() {
-    run(BUDGET, async {
-        let mut world = over(61, Link::delayed(ms(30)).losing(0.01)).await;
+    over(61, Link::delayed(ms(30)).losing(0.01), async |world| {
         // The unit's link and the border have 60 ms of round trip each: 120 ms from key to home and back.
-        let mut times = access_times(&mut world, 300, Tier::Normal).await;
+        let mut times = access_times(world, 300, Tier::Normal).await;
         let (p50, p95) = (percentile(&mut times, 50), percentile(&mut times, 95));
         say(&format!("press to grant, RTT 120 ms, 1 % loss: p50 {p50:?}, p95 {p95:?} (target 300 ms)"));
         assert!(p95 <= ms(300), "{p95:?}");
@@ -70,9 +67,8 @@ fn press_to_grant_across_a_border_at_120_ms_and_1_percent_loss() {
 #[test]
 fn an_emergency_is_granted_in_time_through_loss() {
     for (seed, loss, target) in [(62, 0.10, ms(500)), (63, 0.30, ms(1_500))] {
-        run(BUDGET, async move {
-            let mut world = over(seed, Link::delayed(ms(20)).losing(loss)).await;
-            let mut times = access_times(&mut world, 300, Tier::Emergency).await;
+        over(seed, Link::delayed(ms(20)).losing(loss), async |world| {
+            let mut times = access_times(world, 300, Tier::Emergency).await;
             let (p50, p99) = (percentile(&mut times, 50), percentile(&mut times, 99));
             say(&format!("emergency grant, {:.0} % loss: p50 {p50:?}, p99 {p99:?} (target {target:?})", loss * 100.0));
             assert!(p99 <= target, "{p99:?} at {loss}");
@@ -82,8 +78,7 @@ fn an_emergency_is_granted_in_time_through_loss() {
 
 #[test]
 fn mouth_to_ear_at_80_ms_and_5_percent_loss() {
-    run(BUDGET, async {
-        let mut world = over(64, Link::delayed(ms(20)).losing(0.0)).await;
+    over(64, Link::delayed(ms(20)), async |world| {
         let mut maas = world.radio("nl", "maas-12").await;
         let lux = world.radio("be", "lux-1").await;
         // Two legs of units and the border: 20 ms each way on two of them makes a round trip of 80 ms and more.
@@ -105,8 +100,7 @@ fn mouth_to_ear_at_80_ms_and_5_percent_loss() {
 
 #[test]
 fn thirty_percent_loss_raises_no_false_alarm_at_the_border() {
-    run(BUDGET, async {
-        let mut world = World::bridged(65).await;
+    bridged(65, async |world| {
         let near = world.radio("nl", "maas-12").await;
         world.net.set_link(ip("nl"), ip("be"), Link::delayed(ms(20)).losing(0.30));
         sleep(Duration::from_secs(600)).await;

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use pki::{Authority, Kind, Lifetime, Request};
-use testkit::clock::run;
+use time::OffsetDateTime;
 use tokio::time::{Instant, sleep};
 use wire::Reason;
 
-use crate::support::World;
+use crate::support::{World, bridged, scene};
 
-const BUDGET: Duration = Duration::from_secs(120);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The gateway's records name the refusal.
@@ -19,21 +18,19 @@ fn recorded(world: &World, reason: Reason) -> bool {
 
 #[test]
 fn a_unit_at_the_peer_port_is_of_the_wrong_kind() {
-    run(BUDGET, async {
-        let mut world = World::bridged(31).await;
+    bridged(31, async |world| {
         let issued = world.issue("nl", Kind::Unit, "maas-12");
         let asked = Instant::now();
         let radio = world.radio_at("nl", &issued, "10.0.0.1:7101");
         assert_eq!(radio.refused().await, Reason::WrongKind);
         assert!(asked.elapsed() <= SECOND, "{:?}", asked.elapsed());
-        assert!(recorded(&world, Reason::WrongKind));
+        assert!(recorded(world, Reason::WrongKind));
     });
 }
 
 #[test]
 fn a_gateway_at_the_unit_port_is_of_the_wrong_kind() {
-    run(BUDGET, async {
-        let mut world = World::bridged(32).await;
+    bridged(32, async |world| {
         let issued = world.issue("nl", Kind::Gateway, "gw-9");
         assert_eq!(world.radio_with("nl", &issued, "10.0.0.1").refused().await, Reason::WrongKind);
     });
@@ -41,8 +38,7 @@ fn a_gateway_at_the_unit_port_is_of_the_wrong_kind() {
 
 #[test]
 fn a_unit_under_a_foreign_root_is_of_an_unknown_authority() {
-    run(BUDGET, async {
-        let mut world = World::bridged(33).await;
+    bridged(33, async |world| {
         // The right name under the wrong root, and an authority that is trusted on the other port only.
         let impostor = Authority::generate("nl").expect("a name").issue(&Request::new(Kind::Unit, "maas-12")).expect("a request");
         let foreign = world.issue("be", Kind::Unit, "lux-1");
@@ -52,39 +48,41 @@ fn a_unit_under_a_foreign_root_is_of_an_unknown_authority() {
             assert_eq!(radio.refused().await, Reason::UnknownAuthority);
             assert!(asked.elapsed() <= SECOND);
         }
-        assert!(recorded(&world, Reason::UnknownAuthority));
+        assert!(recorded(world, Reason::UnknownAuthority));
     });
 }
 
 #[test]
 fn an_expired_certificate_is_refused_by_name() {
-    run(BUDGET, async {
-        let mut world = World::bridged(34).await;
+    bridged(34, async |world| {
         let request = Request::new(Kind::Unit, "maas-12").lifetime(Lifetime::until_rfc3339("2026-01-01T00:00:00Z").expect("a date"));
         let issued = world.country("nl").authority.issue(&request).expect("a request");
         assert_eq!(world.radio_with("nl", &issued, "10.0.0.1").refused().await, Reason::CertificateExpired);
-        assert!(recorded(&world, Reason::CertificateExpired));
+        assert!(recorded(world, Reason::CertificateExpired));
     });
 }
 
 #[test]
 fn a_live_session_ends_with_its_certificate() {
-    run(BUDGET, async {
-        let mut world = World::bridged(35).await;
-        let request = Request::new(Kind::Unit, "maas-12").lifetime(Lifetime::For(Duration::from_secs(20)));
+    bridged(35, async |world| {
+        // By the clock of the world, which the gateway's is; the real one has nothing to do with it.
+        let end = OffsetDateTime::from_unix_timestamp(i64::try_from(world.unix_s()).expect("before 2262") + 20).expect("a date");
+        let request = Request::new(Kind::Unit, "maas-12").lifetime(Lifetime::Until(end));
         let issued = world.country("nl").authority.issue(&request).expect("a request");
-        let radio = world.radio_with("nl", &issued, "10.0.0.1");
+        let (radio, began) = (world.radio_with("nl", &issued, "10.0.0.1"), Instant::now());
         radio.joined().await;
         let mark = radio.mark();
-        sleep(Duration::from_secs(14)).await;
+        sleep(Duration::from_secs(18)).await;
+        assert!(radio.is_joined(), "valid until the second named in it");
         assert_eq!(radio.disconnected(mark).await, Reason::CertificateExpired);
+        let lived = began.elapsed();
+        assert!((Duration::from_secs(20)..Duration::from_secs(23)).contains(&lived), "{lived:?}");
     });
 }
 
 #[test]
 fn a_revoked_unit_is_refused_and_its_live_session_ends_within_five_seconds() {
-    run(BUDGET, async {
-        let mut world = World::bridged(36).await;
+    bridged(36, async |world| {
         let issued = world.issue("nl", Kind::Unit, "maas-12");
         let mut radio = world.radio_with("nl", &issued, "10.0.0.1");
         radio.joined().await;
@@ -105,8 +103,7 @@ fn a_revoked_unit_is_refused_and_its_live_session_ends_within_five_seconds() {
 
 #[test]
 fn a_revoked_gateway_loses_the_border() {
-    run(BUDGET, async {
-        let mut world = World::bridged(37).await;
+    bridged(37, async |world| {
         let near = world.radio("nl", "maas-12").await;
         let mark = near.mark();
         let certificate = world.countries["be"].certificate_pem.clone();
@@ -121,8 +118,7 @@ fn a_revoked_gateway_loses_the_border() {
 
 #[test]
 fn a_standby_gateway_sends_its_callers_on() {
-    run(BUDGET, async {
-        let mut world = World::new(38);
+    scene(38, async |world| {
         world.country("nl").toml.more = "standby = true".into();
         world.start("nl");
         let issued = world.issue("nl", Kind::Unit, "maas-12");
@@ -132,10 +128,9 @@ fn a_standby_gateway_sends_its_callers_on() {
 
 #[test]
 fn a_gateway_that_nobody_configured_is_an_unknown_peer() {
-    run(BUDGET, async {
-        let mut world = World::new(39);
+    scene(39, async |world| {
         world.start("nl");
-        world.country("be").toml.peer_address = Some("10.0.0.1:7101".into());
+        world.country("be").toml.peer("nl").address = Some("10.0.0.1:7101".into());
         // be calls as gw-1, but nl expects another name.
         let text = world.countries["nl"].toml.text().replace("authority = \"be\"\nname = \"gw-1\"", "authority = \"be\"\nname = \"gw-7\"");
         let config = gateway::config::Config::from_text(std::path::Path::new("/test/gateway.toml"), &text, false).expect("valid").config;

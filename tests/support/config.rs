@@ -2,7 +2,42 @@
 
 use std::fmt::Write as _;
 
-/// One side's words of the bridge that the tests use.
+/// A country of the simulated world.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    /// Its code.
+    pub(crate) code: &'static str,
+    /// Its talkgroup, without the code.
+    pub(crate) talkgroup: &'static str,
+    /// Where its gateway sits.
+    pub(crate) host: &'static str,
+}
+
+/// Every country that a test may use. The first one named in a world is the home of its bridges.
+pub(crate) const PLACES: [Place; 5] = [
+    Place { code: "nl", talkgroup: "pol-1", host: "10.0.0.1" },
+    Place { code: "be", talkgroup: "lux-3", host: "10.0.1.1" },
+    Place { code: "de", talkgroup: "aachen-1", host: "10.0.2.1" },
+    Place { code: "lu", talkgroup: "esch-2", host: "10.0.3.1" },
+    Place { code: "fr", talkgroup: "lille-4", host: "10.0.4.1" },
+];
+
+/// A country by its code.
+pub(crate) fn place(code: &str) -> Place {
+    PLACES.into_iter().find(|place| place.code == code).expect("a country of the tests")
+}
+
+/// A country's talkgroup.
+pub(crate) fn talkgroup_of(code: &str) -> String {
+    format!("{code}/{}", place(code).talkgroup)
+}
+
+/// The gateway's address of an authority in the simulated network.
+pub(crate) fn host_of(authority: &str) -> &'static str {
+    place(authority).host
+}
+
+/// One side's words of a bridge.
 #[derive(Clone, Debug)]
 pub(crate) struct Bridging {
     /// Reference.
@@ -15,21 +50,43 @@ pub(crate) struct Bridging {
     pub(crate) inbound: String,
     /// What this side lets out.
     pub(crate) outbound: String,
+    /// Authorities that the home may pass this on to.
+    pub(crate) onward: Vec<String>,
     /// More keys, e.g. `valid = ...`.
     pub(crate) more: String,
 }
 
-impl Default for Bridging {
-    fn default() -> Self {
+impl Bridging {
+    /// The usual words between two countries.
+    pub(crate) fn between(home: &str, partner: &str) -> Self {
         Self {
-            agreement: "EMR-2026-01".into(),
-            home: "nl/pol-1".into(),
-            partner: "be/lux-3".into(),
+            agreement: format!("EMR-{home}-{partner}"),
+            home: talkgroup_of(home),
+            partner: talkgroup_of(partner),
             inbound: "{ talk = true, emergency = true, ceiling = { tier = \"emergency\", level = 64, dispatcher = false } }".into(),
             outbound: "{ talk = true, emergency = true }".into(),
+            onward: Vec::new(),
             more: String::new(),
         }
     }
+
+    fn text(&self) -> String {
+        let Self { agreement, home, partner, inbound, outbound, onward, more } = self;
+        format!(
+            "[[bridge]]\nagreement = \"{agreement}\"\nhome = \"{home}\"\npartner = \"{partner}\"\ninbound = {inbound}\noutbound = {outbound}\nonward = {onward:?}\n{more}\n"
+        )
+    }
+}
+
+/// Another authority's gateway, as this side's file names it.
+#[derive(Clone, Debug)]
+pub(crate) struct PeerToml {
+    /// Its authority.
+    pub(crate) authority: String,
+    /// Its address, if this side knows one.
+    pub(crate) address: Option<String>,
+    /// The bridge with it, if this side configures one.
+    pub(crate) bridge: Option<Bridging>,
 }
 
 /// A gateway's configuration file.
@@ -37,46 +94,54 @@ impl Default for Bridging {
 pub(crate) struct GatewayToml {
     /// Own authority.
     pub(crate) authority: String,
-    /// Name of the one talkgroup.
-    pub(crate) talkgroup: String,
-    /// Who may talk in it.
+    /// Who may talk in its talkgroup.
     pub(crate) talk: String,
     /// Its timers, as TOML.
     pub(crate) timers: String,
-    /// The other authority.
-    pub(crate) peer: String,
-    /// Its address, if this side knows one.
-    pub(crate) peer_address: Option<String>,
+    /// The other authorities.
+    pub(crate) peers: Vec<PeerToml>,
     /// Whether it has a port for peers.
     pub(crate) peer_port: bool,
-    /// The bridge, if this side configures it.
-    pub(crate) bridge: Option<Bridging>,
     /// More top-level keys.
     pub(crate) more: String,
 }
 
 impl GatewayToml {
-    /// The usual configuration of `nl` or `be`.
-    pub(crate) fn usual(authority: &str) -> Self {
-        let (talkgroup, peer) = if authority == "nl" { ("pol-1", "be") } else { ("lux-3", "nl") };
+    /// The usual configuration of a country in a star around `home`, among these countries. The home knows the addresses.
+    pub(crate) fn usual(authority: &str, home: &str, all: &[&str]) -> Self {
+        let usual = |partner: &str| Bridging::between(home, partner);
+        let peers = if authority == home {
+            let partners = all.iter().filter(|code| **code != home);
+            let address = |code: &str| Some(format!("{}:7101", host_of(code)));
+            partners.map(|code| PeerToml { authority: (*code).into(), address: address(code), bridge: Some(usual(code)) }).collect()
+        } else {
+            vec![PeerToml { authority: home.into(), address: None, bridge: Some(usual(authority)) }]
+        };
         Self {
             authority: authority.into(),
-            talkgroup: talkgroup.into(),
             talk: format!("[\"{authority}/*/*\"]"),
             timers: String::new(),
-            peer: peer.into(),
-            peer_address: (authority == "nl").then(|| format!("{}:7101", host_of(peer))),
+            peers,
             peer_port: true,
-            bridge: Some(Bridging::default()),
             more: String::new(),
         }
     }
 
+    /// The words of its only bridge, or of the first.
+    pub(crate) fn bridge(&mut self) -> &mut Option<Bridging> {
+        &mut self.peers[0].bridge
+    }
+
+    /// What it says of a peer.
+    pub(crate) fn peer(&mut self, authority: &str) -> &mut PeerToml {
+        self.peers.iter_mut().find(|peer| peer.authority == authority).expect("a peer of this gateway")
+    }
+
     /// The file.
     pub(crate) fn text(&self) -> String {
-        let Self { authority, talkgroup, talk, timers, peer, more, .. } = self;
-        let host = host_of(authority);
-        let peers = if self.peer_port { format!("peers = [\"{host}:7101\"]") } else { String::new() };
+        let Self { authority, talk, timers, peers, peer_port, more } = self;
+        let Place { talkgroup, host, .. } = place(authority);
+        let port = if *peer_port { format!("peers = [\"{host}:7101\"]") } else { String::new() };
         let mut text = format!(
             r#"
 authority = "{authority}"
@@ -85,7 +150,7 @@ state = "var"
 {more}
 [listen]
 units = ["{host}:7001"]
-{peers}
+{port}
 [identity]
 certificate = "gw.pem"
 key = "gw.key"
@@ -93,10 +158,6 @@ key = "gw.key"
 authority = "{authority}"
 root = "root.pem"
 for = ["units"]
-[[trust]]
-authority = "{peer}"
-root = "{peer}.pem"
-for = ["peers"]
 [[talkgroup]]
 name = "{talkgroup}"
 title = "Test"
@@ -107,27 +168,16 @@ emergency = {talk}
 peril = {talk}
 level_max = 64
 {timers}
-[[peer]]
-authority = "{peer}"
-name = "gw-1"
-rate_kbps = 512
 "#
         );
-        if let Some(address) = &self.peer_address {
-            // Belongs to the [[peer]] table above.
-            let _ = writeln!(text, "address = \"{address}\"");
-        }
-        if let Some(Bridging { agreement, home, partner, inbound, outbound, more }) = &self.bridge {
-            let _ = write!(
-                text,
-                "[[bridge]]\nagreement = \"{agreement}\"\nhome = \"{home}\"\npartner = \"{partner}\"\ninbound = {inbound}\noutbound = {outbound}\n{more}\n"
-            );
+        for PeerToml { authority, address, bridge } in peers {
+            let _ = write!(text, "[[trust]]\nauthority = \"{authority}\"\nroot = \"{authority}.pem\"\nfor = [\"peers\"]\n");
+            let _ = write!(text, "[[peer]]\nauthority = \"{authority}\"\nname = \"gw-1\"\nrate_kbps = 512\n");
+            if let Some(address) = address {
+                let _ = writeln!(text, "address = \"{address}\"");
+            }
+            text += &bridge.as_ref().map(Bridging::text).unwrap_or_default();
         }
         text
     }
-}
-
-/// The gateway's address of an authority in the simulated network.
-pub(crate) fn host_of(authority: &str) -> &'static str {
-    if authority == "nl" { "10.0.0.1" } else { "10.0.1.1" }
 }

@@ -1,11 +1,16 @@
 //! A small world in virtual time: authorities, gateways and units of the product over a simulated network.
 //!
 //! Everything above the sockets is the real thing (QUIC, TLS, hub, handset); only packets, clock and certificates are made
-//! here. The invariants of [`watch`] are asserted on every event of every unit.
+//! here. A scene ([`scene`]) plays in a world; the invariants of [`watch`] are judged on every event of every unit and on
+//! every status of every gateway, and fail the scene at its end.
 
 pub(crate) mod config;
+mod panics;
 pub(crate) mod radio;
+pub(crate) mod raw;
+pub(crate) mod scene;
 pub(crate) mod watch;
 pub(crate) mod world;
 
+pub(crate) use scene::{bridged, scene};
 pub(crate) use world::World;

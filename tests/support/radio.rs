@@ -1,14 +1,16 @@
 //! A unit under test: the product's [`Unit`] with a mouth that says numbered frames and an ear that is watched.
 
-use std::sync::{Arc, Mutex};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use client::{Settings, Unit, UnitHandle, What};
+use client::{Happened, Heard, Settings, Unit, UnitHandle, What};
 use engine::handset::{Event, Permit};
 use engine::jitter::Playout;
 use pki::Issued;
-use tokio::task::JoinHandle;
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use transport::clock::Clock;
 use transport::identity::OwnIdentity;
@@ -23,9 +25,20 @@ use super::watch::{Sound, Watch};
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     /// Every event, with its moment.
-    pub(crate) events: Vec<(Instant, String, Option<Event>)>,
+    pub(crate) events: Vec<Happened>,
     /// Every frame heard: when, whose, which.
     pub(crate) heard: Vec<(Instant, Sound)>,
+    /// Whether it has a session and its talkgroup now.
+    joined: bool,
+}
+
+/// Where a unit stands in the world.
+pub(super) struct Footing {
+    pub(super) host: IpAddr,
+    pub(super) sockets: Arc<dyn Sockets>,
+    pub(super) clock: Clock,
+    pub(super) seed: u64,
+    pub(super) watch: Arc<Mutex<Watch>>,
 }
 
 /// A unit under test.
@@ -34,72 +47,42 @@ pub(crate) struct Radio {
     pub(crate) identity: Identity,
     /// Its number in the watch.
     pub(crate) number: u16,
+    /// Where it sits.
+    pub(crate) host: IpAddr,
     /// Its hand.
     pub(crate) hand: UnitHandle,
     /// What it has lived through.
     pub(crate) log: Arc<Mutex<Log>>,
     talkgroup: TalkgroupId,
     talking: Option<JoinHandle<()>>,
-    said: Arc<Mutex<Vec<Instant>>>,
-    tasks: Vec<JoinHandle<()>>,
+    watch: Arc<Mutex<Watch>>,
+    tasks: [AbortHandle; 2],
 }
 
 impl Radio {
-    #[expect(clippy::too_many_arguments, reason = "one caller, which has them all at hand")]
-    pub(super) fn start(
-        issued: &Issued,
-        gateway: &str,
-        trust: Trust,
-        talkgroup: &str,
-        sockets: Arc<dyn Sockets>,
-        clock: Clock,
-        seed: u64,
-        watch: Arc<Mutex<Watch>>,
-    ) -> Self {
+    pub(super) fn start(issued: &Issued, gateway: &str, trust: Trust, talkgroup: &str, footing: Footing) -> Self {
+        let Footing { host, sockets, clock, seed, watch } = footing;
         let own = OwnIdentity::from_pem(issued.certificate_pem().as_bytes(), issued.key_pem().as_bytes()).expect("valid PEM");
         let identity = own.identity().clone();
         let talkgroup: TalkgroupId = talkgroup.parse().expect("a talkgroup");
+        let gateway: SocketAddr = gateway.parse().expect("an address");
         let settings = Settings {
             own,
             trust: trust.shared(),
-            gateways: vec![gateway.parse().expect("an address")],
+            gateways: vec![gateway],
             talkgroups: vec![talkgroup.clone()],
             rate_kbps: 128,
             connect_timeout: Duration::from_secs(5),
             keys: Keys::simulated(seed),
         };
-        let Unit { handle, mut events, mut ear } = Unit::start(settings, sockets, seed, clock);
-        let number = watch.lock().expect("no panic").add(identity.clone());
+        let Unit { handle, events, ear } = Unit::start(settings, sockets, seed, clock);
+        let number = lock(&watch).add(identity.clone(), host, gateway.ip());
         let log: Arc<Mutex<Log>> = Arc::default();
-        let (watched, kept) = (Arc::clone(&watch), Arc::clone(&log));
-        let listening = tokio::spawn(async move {
-            while let Some(happened) = events.recv().await {
-                let event = if let What::Handset(event) = &happened.what { Some(event.clone()) } else { None };
-                match &event {
-                    Some(Event::Affiliated(_)) => watched.lock().expect("no panic").joined(number),
-                    Some(Event::Granted(_, granted)) => watched.lock().expect("no panic").granted(number, granted.spurt),
-                    _ => {}
-                }
-                let line = format!("{:?}", happened.what);
-                kept.lock().expect("no panic").events.push((Instant::from_std(happened.at), line, event));
-            }
-        });
-        let kept = Arc::clone(&log);
-        let hearing = tokio::spawn(async move {
-            while let Some(heard) = ear.recv().await {
-                let frames: Vec<Bytes> = match heard.playout {
-                    Playout::Frame(frame) => vec![frame],
-                    Playout::Merge { first, second } => vec![first, second],
-                    Playout::Fec { .. } | Playout::Conceal | Playout::Silence | Playout::End(_) => continue,
-                };
-                let spurt = heard.spurt.expect("a frame belongs to a spurt");
-                for frame in frames {
-                    let sound = watch.lock().expect("no panic").heard(number, spurt, &frame);
-                    kept.lock().expect("no panic").heard.push((Instant::now(), sound));
-                }
-            }
-        });
-        Self { identity, number, hand: handle, log, talkgroup, talking: None, said: Arc::default(), tasks: vec![listening, hearing] }
+        let listening = tokio::spawn(listen(number, events, Arc::clone(&watch), Arc::clone(&log)));
+        let hearing = tokio::spawn(hear(number, ear, Arc::clone(&watch), Arc::clone(&log)));
+        let tasks = [listening.abort_handle(), hearing.abort_handle()];
+        lock(&watch).tasks.extend([listening, hearing]);
+        Self { identity, number, host, hand: handle, log, talkgroup, talking: None, watch, tasks }
     }
 
     // === Hand and mouth ===
@@ -116,12 +99,21 @@ impl Radio {
 
     /// Presses and speaks a numbered frame every 20 ms until released.
     pub(crate) async fn press_at(&mut self, priority: Priority) {
-        self.hand.press(&self.talkgroup, priority, Permit::Instant).await.expect("affiliated");
-        self.speak();
+        assert!(self.try_press(priority).await, "{} is not affiliated", self.identity);
+    }
+
+    /// The same; tells whether the press was taken: a unit without a gateway takes none.
+    pub(crate) async fn try_press(&mut self, priority: Priority) -> bool {
+        lock(&self.watch).pressed(self.number, priority);
+        let taken = self.hand.press(&self.talkgroup, priority, Permit::Instant).await.is_ok();
+        if taken {
+            self.speak();
+        }
+        taken
     }
 
     fn speak(&mut self) {
-        let (hand, talkgroup, said, number) = (self.hand.clone(), self.talkgroup.clone(), Arc::clone(&self.said), self.number);
+        let (hand, talkgroup, watch, number) = (self.hand.clone(), self.talkgroup.clone(), Arc::clone(&self.watch), self.number);
         self.hush();
         self.talking = Some(tokio::spawn(async move {
             let mut tick = interval(Duration::from_millis(20));
@@ -129,12 +121,8 @@ impl Radio {
             tick.tick().await;
             loop {
                 tick.tick().await;
-                let count = {
-                    let mut said = said.lock().expect("no panic");
-                    said.push(Instant::now());
-                    u32::try_from(said.len()).expect("a short life")
-                };
-                hand.speak(&talkgroup, Some(Sound { talker: number, count }.payload().into()));
+                let sound = lock(&watch).says(number);
+                hand.speak(&talkgroup, Some(sound.payload().into()));
             }
         }));
     }
@@ -158,9 +146,10 @@ impl Radio {
     }
 
     /// The process is gone without a word.
-    pub(crate) fn kill(mut self, net: &testkit::Net, host: std::net::IpAddr) {
+    pub(crate) fn kill(mut self, net: &testkit::Net) {
         self.hush();
-        net.kill(host);
+        net.kill(self.host);
+        lock(&self.watch).killed(self.number);
         for task in &self.tasks {
             task.abort();
         }
@@ -173,7 +162,7 @@ impl Radio {
         for _ in 0..2_000 {
             let found = {
                 let log = self.log.lock().expect("no panic");
-                log.events.iter().skip(from).filter_map(|(_, _, event)| event.as_ref()).find_map(&pick)
+                log.events.iter().skip(from).filter_map(handset).find_map(&pick)
             };
             if let Some(found) = found {
                 return found;
@@ -200,9 +189,7 @@ impl Radio {
 
     /// Whether it has a session and its talkgroup now.
     pub(crate) fn is_joined(&self) -> bool {
-        let lines = self.lines();
-        let newest = lines.iter().rev().find(|line| line.contains("Affiliated(") || line.contains("Disconnected"));
-        newest.is_some_and(|line| line.contains("Affiliated("))
+        self.log.lock().expect("no panic").joined
     }
 
     /// Waits for the grant after the mark.
@@ -228,35 +215,28 @@ impl Radio {
 
     /// Waits until the unit is refused or gives up, and says why.
     pub(crate) async fn refused(&self) -> Reason {
-        for _ in 0..2_000 {
-            let found = self.lines().iter().find_map(|line| {
-                Reason::ALL.iter().find(|reason| line.contains("Refused") && line.contains(&format!("{reason:?}"))).copied()
-            });
-            if let Some(reason) = found {
-                return reason;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        panic!("{}: not refused within 10 s; saw {:#?}", self.identity, self.lines());
+        self.told(0, "refused", |what| if let What::Refused { reason, .. } = what { Some(*reason) } else { None }).await
     }
 
     /// Waits until the session is lost, and says why.
     pub(crate) async fn disconnected(&self, from: usize) -> Reason {
+        self.told(from, "disconnected", |what| if let What::Disconnected(reason) = what { Some(*reason) } else { None }).await
+    }
+
+    async fn told(&self, from: usize, what: &str, pick: impl Fn(&What) -> Option<Reason>) -> Reason {
         for _ in 0..2_000 {
-            let found = self.lines().iter().skip(from).find_map(|line| {
-                Reason::ALL.iter().find(|reason| line.contains("Disconnected") && line.contains(&format!("({reason:?})"))).copied()
-            });
-            if let Some(reason) = found {
-                return reason;
+            let found = self.log.lock().expect("no panic").events.iter().skip(from).find_map(|happened| pick(&happened.what));
+            if let Some(found) = found {
+                return found;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        panic!("{}: not disconnected within 10 s; saw {:#?}", self.identity, self.lines());
+        panic!("{}: not {what} within 10 s; saw {:#?}", self.identity, self.lines());
     }
 
     /// The log as text.
     pub(crate) fn lines(&self) -> Vec<String> {
-        self.log.lock().expect("no panic").events.iter().map(|(_, line, _)| line.clone()).collect()
+        self.log.lock().expect("no panic").events.iter().map(|happened| format!("{:?}", happened.what)).collect()
     }
 
     /// Frames heard from a talker since a moment.
@@ -280,19 +260,63 @@ impl Radio {
 
     /// From the moment the first sample of each frame of the talker was spoken to the moment it plays here.
     pub(crate) fn mouth_to_ear(&self, talker: &Self) -> Vec<Duration> {
-        let (log, said) = (self.log.lock().expect("no panic"), talker.said.lock().expect("no panic"));
+        let (log, watch) = (self.log.lock().expect("no panic"), lock(&self.watch));
         let own = log.heard.iter().filter(|(_, sound)| sound.talker == talker.number);
-        own.map(|(at, sound)| *at - said[sound.count as usize - 1] + Duration::from_millis(20)).collect()
+        own.filter_map(|(at, sound)| Some(*at - watch.said_at(*sound)? + Duration::from_millis(20))).collect()
     }
 
     /// How many frames it has said, heard or not.
     pub(crate) fn said(&self) -> u32 {
-        u32::try_from(self.said.lock().expect("no panic").len()).expect("a short life")
+        lock(&self.watch).said(self.number)
     }
 }
 
 impl Drop for Radio {
     fn drop(&mut self) {
         self.hush();
+    }
+}
+
+fn lock(watch: &Mutex<Watch>) -> MutexGuard<'_, Watch> {
+    watch.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn handset(happened: &Happened) -> Option<&Event> {
+    if let What::Handset(event) = &happened.what { Some(event) } else { None }
+}
+
+/// Takes in what happens at a unit, until it ends.
+async fn listen(number: u16, mut events: mpsc::Receiver<Happened>, watch: Arc<Mutex<Watch>>, log: Arc<Mutex<Log>>) {
+    while let Some(happened) = events.recv().await {
+        let mut log = log.lock().expect("no panic");
+        match &happened.what {
+            What::Handset(event) => {
+                log.joined |= matches!(event, Event::Affiliated(_));
+                lock(&watch).event(number, event);
+            }
+            What::Disconnected(_) | What::Ended(..) => {
+                log.joined = false;
+                lock(&watch).disconnected(number);
+            }
+            What::Refused { .. } => {}
+        }
+        log.events.push(happened);
+    }
+}
+
+/// Takes in what a unit hears, until it ends.
+async fn hear(number: u16, mut ear: mpsc::Receiver<Heard>, watch: Arc<Mutex<Watch>>, log: Arc<Mutex<Log>>) {
+    while let Some(heard) = ear.recv().await {
+        let frames: Vec<Bytes> = match heard.playout {
+            Playout::Frame(frame) => vec![frame],
+            Playout::Merge { first, second } => vec![first, second],
+            Playout::Fec { .. } | Playout::Conceal | Playout::Silence | Playout::End(_) => continue,
+        };
+        let spurt = heard.spurt.expect("a frame belongs to a spurt");
+        for frame in frames {
+            if let Some(sound) = lock(&watch).heard(number, spurt, &frame) {
+                log.lock().expect("no panic").heard.push((Instant::now(), sound));
+            }
+        }
     }
 }

@@ -1,10 +1,10 @@
-//! Two countries over a simulated network.
+//! Countries over a simulated network, in a star around the first.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gateway::config::Config;
@@ -14,20 +14,27 @@ use gateway::redact::Redactor;
 use gateway::report::Reporter;
 use gateway::status::{Status, StatusBoard};
 use pki::{Authority, Issued, Kind, Lifetime, Request};
-use testkit::{Link, Net};
+use testkit::{Capture, Link, Net};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use tracing::Level;
 use transport::clock::{self, Clock};
 use transport::config::Port;
-use transport::endpoint::{Connection, Dialer, Expect};
 use transport::identity::OwnIdentity;
 use transport::keys::Keys;
 use transport::sockets::{BoundBy, Sockets};
 use transport::trust::Trust;
 use wire::Epoch;
-use wire::control::{Affiliated, Hello, Message};
 
-use super::config::{GatewayToml, host_of};
-use super::radio::Radio;
-use super::watch::Watch;
+use super::config::{GatewayToml, host_of, talkgroup_of};
+use super::radio::{Footing, Radio};
+use super::raw::{self, Raw};
+use super::watch::{Rules, Watch};
+
+/// How often the watch looks at every gateway.
+const LOOK: Duration = Duration::from_millis(200);
+/// Units end within this time once nobody holds them.
+const GONE: Duration = Duration::from_secs(5);
 
 /// The wall clock starts at the real time, for which the certificates are made, and then follows the virtual time.
 fn start_unix_s() -> u64 {
@@ -52,7 +59,7 @@ pub(crate) struct Country {
     epoch: Epoch,
 }
 
-/// Two countries, the network between them, and everybody's events.
+/// Countries, the network between them, and everybody's events.
 pub(crate) struct World {
     /// The network.
     pub(crate) net: Net,
@@ -60,62 +67,120 @@ pub(crate) struct World {
     pub(crate) countries: BTreeMap<String, Country>,
     /// The invariants.
     pub(crate) watch: Arc<Mutex<Watch>>,
+    /// What everybody logs: warnings to be read, errors fail the scene.
+    pub(crate) log: Capture,
     clock: Clock,
+    home: String,
+    sentry: JoinHandle<()>,
+    first_seed: u64,
     seed: u64,
-    hosts: u8,
+    hosts: u16,
 }
 
 impl World {
-    /// Nobody runs yet. Prints the seed, so that a failure can be repeated.
-    pub(crate) fn new(seed: u64) -> Self {
-        writeln!(std::io::stderr(), "seed {seed}").expect("stderr");
-        let net = Net::new(seed);
+    /// Countries of which nobody runs yet; the first is the home of a bridge with each of the others.
+    pub(crate) fn of(seed: u64, codes: &[&str]) -> Self {
+        let (net, log) = (Net::new(seed), Capture::start(Level::WARN));
         net.set_default(Link::delayed(Duration::from_millis(2)));
-        let mut world =
-            Self { net, countries: BTreeMap::new(), watch: Arc::default(), clock: clock::following_tokio(start_unix_s()), seed, hosts: 10 };
-        for code in ["nl", "be"] {
-            let country = Country {
-                authority: Authority::generate(code).expect("a valid name"),
-                toml: GatewayToml::usual(code),
-                gateway: None,
-                board: StatusBoard::default(),
-                records: Arc::default(),
-                certificate_pem: String::new(),
-                keys: Keys::simulated(seed ^ u64::from(code.as_bytes()[0])),
-                epoch: Epoch(0),
-            };
-            world.countries.insert(code.to_owned(), country);
-        }
-        world
+        let watch = Arc::new(Mutex::new(Watch::new(net.clone())));
+        let country = |code: &&str| Country {
+            authority: Authority::generate(code).expect("a valid name"),
+            toml: GatewayToml::usual(code, codes[0], codes),
+            gateway: None,
+            board: StatusBoard::default(),
+            records: Arc::default(),
+            certificate_pem: String::new(),
+            keys: Keys::simulated(seed ^ u64::from(code.as_bytes()[0])),
+            epoch: Epoch(0),
+        };
+        let countries: BTreeMap<String, Country> = codes.iter().map(|code| ((*code).to_owned(), country(code))).collect();
+        let boards = countries.iter().map(|(code, country)| (code.clone(), country.board.clone())).collect();
+        let sentry = tokio::spawn(look(Arc::clone(&watch), boards));
+        let clock = clock::following_tokio(start_unix_s());
+        Self { net, countries, watch, log, clock, home: codes[0].into(), sentry, first_seed: seed, seed, hosts: 0 }
     }
 
-    /// A world with both gateways running and the bridge active.
-    pub(crate) async fn bridged(seed: u64) -> Self {
-        let mut world = Self::new(seed);
-        world.start("nl");
-        world.start("be");
-        world.until("the bridge is active", |world| world.bridge_state("be") == "active" && world.bridge_state("nl") == "active").await;
-        world
+    /// Starts every gateway and waits until every bridge is active.
+    pub(crate) async fn start_all(&mut self) {
+        for code in self.codes() {
+            self.start(&code);
+        }
+        self.until("every bridge is active", Self::is_whole).await;
+        self.watch().rules = Rules { home: Some(self.home.clone()), onward: self.passes_on(), ..Rules::default() };
+    }
+
+    /// Lets what is under way happen, joins every task, and returns what broke.
+    pub(crate) async fn finish(mut self) -> Vec<String> {
+        sleep(LOOK).await;
+        let dead = |country: &Country| country.gateway.as_ref().is_some_and(Gateway::has_ended);
+        for (code, _) in self.countries.iter().filter(|(_, country)| dead(country)) {
+            self.watch().breach(&format!("the gateway of {code} has ended by itself"));
+        }
+        for country in self.countries.values_mut() {
+            if let Some(gateway) = country.gateway.take() {
+                gateway.kill();
+            }
+        }
+        let tasks = std::mem::take(&mut self.watch().tasks);
+        for task in tasks {
+            match timeout(GONE, task).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) if error.is_cancelled() => {}
+                Ok(Err(error)) => self.watch().breach(&format!("a listener broke off: {error}")),
+                Err(_) => self.watch().breach("a unit does not end"),
+            }
+        }
+        if self.sentry.is_finished() {
+            self.watch().breach("the sentry broke off");
+        }
+        let errors = self.log.take_errors();
+        let mut watch = self.watch();
+        errors.iter().for_each(|line| watch.breach(&format!("logged as an error: {line}")));
+        watch.take_breaches()
+    }
+
+    /// The watch; nothing panics while it is held.
+    pub(crate) fn watch(&self) -> MutexGuard<'_, Watch> {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Every country's code.
+    pub(crate) fn codes(&self) -> Vec<String> {
+        self.countries.keys().cloned().collect()
     }
 
     /// A country.
     pub(crate) fn country(&mut self, code: &str) -> &mut Country {
-        self.countries.get_mut(code).expect("nl or be")
+        self.countries.get_mut(code).expect("a country of this world")
     }
 
-    /// Issues a certificate; the lifetime counts from the simulated start.
+    // === Agreements ===
+
+    fn passes_on(&self) -> bool {
+        self.countries.values().flat_map(|c| &c.toml.peers).all(|p| p.bridge.as_ref().is_some_and(|b| !b.onward.is_empty()))
+    }
+
+    // === Certificates and configuration ===
+
+    /// Issues a certificate; the lifetime counts from the real time.
     pub(crate) fn issue(&self, code: &str, kind: Kind, name: &str) -> Issued {
         let request = Request::new(kind, name).agency("police").alias(format!("{code} {name}")).lifetime(Lifetime::days(90));
         self.countries[code].authority.issue(&request).expect("a valid request")
     }
 
-    /// What the gateway of a country trusts, by its configuration's usual shape.
+    /// The wall clock of this world.
+    pub(crate) fn unix_s(&self) -> u64 {
+        self.clock.current_time().expect("after 1970").as_secs()
+    }
+
+    /// What the gateway of a country trusts: its own units, and the gateways of its peers.
     pub(crate) fn trust_of(&self, code: &str) -> Trust {
-        let own = &self.countries[code];
+        let toml = &self.countries[code].toml;
+        let peers = toml.peers.iter().map(|peer| (peer.authority.as_str(), false));
         let mut builder = Trust::builder();
-        for (other, country) in &self.countries {
+        for (other, is_own) in peers.chain([(toml.authority.as_str(), true)]) {
+            let country = &self.countries[other];
             let (root, list) = (country.authority.root_pem().as_bytes(), country.authority.revoked_pem().as_bytes());
-            let is_own = *other == own.toml.authority;
             builder = builder.authority(other.parse().expect("a code"), root, Some(list), is_own, !is_own).expect("valid PEM");
         }
         builder.build()
@@ -126,21 +191,28 @@ impl World {
         Config::from_text(Path::new("/test/gateway.toml"), &self.countries[code].toml.text(), false).expect("a valid configuration").config
     }
 
-    fn sockets(&self, ip: &str) -> Arc<dyn Sockets> {
-        let host = self.net.host(ip.parse().expect("an address"));
+    fn identity_of(&self, code: &str) -> (OwnIdentity, String) {
+        let issued = self.issue(code, Kind::Gateway, "gw-1");
+        let own = OwnIdentity::from_pem(issued.certificate_pem().as_bytes(), issued.key_pem().as_bytes()).expect("valid PEM");
+        (own, issued.certificate_pem().to_owned())
+    }
+
+    fn sockets(&self, ip: IpAddr) -> Arc<dyn Sockets> {
+        let host = self.net.host(ip);
         Arc::new(BoundBy(move |addr| host.bind(addr)))
     }
+
+    // === Gateways ===
 
     /// Starts (or, after a kill, restarts) a country's gateway.
     pub(crate) fn start(&mut self, code: &str) {
         let config = self.config_of(code);
-        let issued = self.issue(code, Kind::Gateway, "gw-1");
-        let own = OwnIdentity::from_pem(issued.certificate_pem().as_bytes(), issued.key_pem().as_bytes()).expect("valid PEM");
-        let (trust, sockets, clock) = (self.trust_of(code), self.sockets(host_of(code)), Arc::clone(&self.clock));
+        let (own, certificate_pem) = self.identity_of(code);
+        let (trust, sockets, clock) = (self.trust_of(code), self.sockets(ip(code)), Arc::clone(&self.clock));
         self.seed = self.seed.wrapping_add(1);
         let seed = self.seed;
         let country = self.country(code);
-        country.certificate_pem = issued.certificate_pem().to_owned();
+        country.certificate_pem = certificate_pem;
         country.epoch = country.epoch.next();
         let (records, kept) = Records::sink_for_tests();
         let before = std::mem::take(&mut *country.records.lock().expect("no panic"));
@@ -150,6 +222,7 @@ impl World {
             Reporter::new(config.gateway.clone(), records, country.board.clone(), Redactor::new(true), Arc::clone(&clock), country.epoch);
         let setup = Setup { config, own, trust, keys: country.keys.reseeded(seed), epoch: country.epoch, sockets, clock, seed, reporter };
         country.gateway = Some(Gateway::start(setup).expect("free addresses"));
+        self.watch().gateway(code, true);
     }
 
     /// SIGKILL: nothing is said to anybody, and the addresses are free again.
@@ -158,34 +231,20 @@ impl World {
             gateway.kill();
         }
         self.net.kill(ip(code));
+        self.watch().gateway(code, false);
+    }
+
+    /// SIGTERM: the gateway says farewell and ends.
+    pub(crate) async fn drain(&mut self, code: &str) {
+        self.controls(code).drain().await;
+        self.country(code).gateway = None;
+        self.watch().gateway(code, false);
     }
 
     /// Puts a country's (changed) configuration in force.
     pub(crate) async fn reload(&self, code: &str) {
-        let (config, trust) = (self.config_of(code), self.trust_of(code));
-        let issued = self.issue(code, Kind::Gateway, "gw-1");
-        let own = OwnIdentity::from_pem(issued.certificate_pem().as_bytes(), issued.key_pem().as_bytes()).expect("valid PEM");
-        self.controls(code).apply(config, trust, own).await;
-    }
-
-    /// A bare QUIC connection to a country's unit port, for bytes that no unit would send.
-    pub(crate) async fn raw(&mut self, code: &str, name: &str) -> Raw {
-        let issued = self.issue(code, Kind::Unit, name);
-        self.hosts += 1;
-        let sockets = self.sockets(&format!("10.1.0.{}", self.hosts));
-        let own = OwnIdentity::from_pem(issued.certificate_pem().as_bytes(), issued.key_pem().as_bytes()).expect("valid PEM");
-        let root = self.countries[code].authority.root_pem().as_bytes();
-        let authority: wire::Authority = code.parse().expect("a code");
-        let trust = Trust::builder().authority(authority.clone(), root, None, true, false).expect("valid PEM").build().shared();
-        let keys = Keys::simulated(self.seed);
-        let local = "0.0.0.0:0".parse().expect("an address");
-        let dialer =
-            Dialer::bind(sockets.as_ref(), local, Port::Units, own, trust, &keys, Arc::clone(&self.clock)).expect("a free address");
-        let gateway = format!("{}:7001", host_of(code)).parse().expect("an address");
-        let connection =
-            dialer.dial(gateway, Expect::AnyGatewayOf(vec![authority]), Duration::from_secs(5)).await.expect("a running gateway");
-        let (send, recv) = connection.open_control().await.expect("a live connection");
-        Raw { connection, send, recv, decoder: wire::frame::Decoder::default(), _dialer: dialer }
+        let (own, _) = self.identity_of(code);
+        self.controls(code).apply(self.config_of(code), self.trust_of(code), own).await;
     }
 
     /// The controls of a running gateway.
@@ -193,7 +252,7 @@ impl World {
         self.countries[code].gateway.as_ref().expect("a running gateway").controls()
     }
 
-    /// Cuts the border, both ways.
+    /// Cuts the border between nl and be, both ways.
     pub(crate) fn cut(&self) {
         self.net.cut(ip("nl"), ip("be"));
     }
@@ -202,6 +261,8 @@ impl World {
     pub(crate) fn heal(&self) {
         self.net.heal(ip("nl"), ip("be"));
     }
+
+    // === Units and attackers ===
 
     /// A unit of a country that logs in at its gateway and joins its talkgroup.
     pub(crate) async fn radio(&mut self, code: &str, name: &str) -> Radio {
@@ -218,33 +279,65 @@ impl World {
 
     /// A unit with any certificate, dialling any port.
     pub(crate) fn radio_at(&mut self, code: &str, issued: &Issued, gateway: &str) -> Radio {
-        self.hosts += 1;
-        self.seed = self.seed.wrapping_add(1);
-        let sockets = self.sockets(&format!("10.1.0.{}", self.hosts));
+        let host = self.new_host();
         let mut trust = Trust::builder();
         for (other, country) in &self.countries {
             let root = country.authority.root_pem().as_bytes();
             trust = trust.authority(other.parse().expect("a code"), root, None, true, false).expect("valid PEM");
         }
-        let talkgroup = if code == "nl" { "nl/pol-1" } else { "be/lux-3" };
-        Radio::start(issued, gateway, trust.build(), talkgroup, sockets, Arc::clone(&self.clock), self.seed, Arc::clone(&self.watch))
+        let footing =
+            Footing { host, sockets: self.sockets(host), clock: Arc::clone(&self.clock), seed: self.seed, watch: Arc::clone(&self.watch) };
+        Radio::start(issued, gateway, trust.build(), &talkgroup_of(code), footing)
     }
 
-    /// The host of the unit made last.
-    pub(crate) fn last_host(&self) -> IpAddr {
-        format!("10.1.0.{}", self.hosts).parse().expect("an address")
+    /// A bare connection of a unit to a country's unit port.
+    pub(crate) async fn raw(&mut self, code: &str, name: &str) -> Raw {
+        Raw::dial(self, Port::Units, code, Kind::Unit, name, code).await
     }
+
+    /// A bare connection to a country's peer port, with a valid certificate of a gateway of another country.
+    pub(crate) async fn raw_peer(&mut self, own: &str, gateway: &str) -> Raw {
+        Raw::dial(self, Port::Peers, own, Kind::Gateway, "gw-1", gateway).await
+    }
+
+    /// What an attacker stands on.
+    pub(super) fn attacker(&mut self) -> raw::Footing {
+        let host = self.new_host();
+        (self.sockets(host), Arc::clone(&self.clock), self.seed)
+    }
+
+    /// The address of a host that is not used yet.
+    pub(crate) fn new_host(&mut self) -> IpAddr {
+        self.hosts += 1;
+        self.seed = self.seed.wrapping_add(1);
+        let [high, low] = self.hosts.to_be_bytes();
+        IpAddr::from([10, 1, high, low])
+    }
+
+    // === What gateways show ===
 
     /// The newest status of a country's gateway.
     pub(crate) fn status(&self, code: &str) -> Arc<Status> {
         self.countries[code].board.newest()
     }
 
-    /// The bridge's state at a country's gateway, as `/status` words it.
+    /// The state of a country's first bridge, as `/status` words it.
     pub(crate) fn bridge_state(&self, code: &str) -> String {
-        let status = self.status(code);
-        let state = status.bridges.first().map(|bridge| serde_json::to_value(bridge.state).expect("a word"));
-        state.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+        self.bridge_states(code).into_iter().next().unwrap_or_default()
+    }
+
+    /// The states of all its bridges.
+    pub(crate) fn bridge_states(&self, code: &str) -> Vec<String> {
+        let word = |bridge: &gateway::status::BridgeStatus| serde_json::to_value(bridge.state).expect("a word");
+        self.status(code).bridges.iter().map(|bridge| word(bridge).as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// Whether every bridge of every country is active.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.countries.keys().all(|code| {
+            let states = self.bridge_states(code);
+            !states.is_empty() && states.iter().all(|state| state == "active")
+        })
     }
 
     /// Who talks in a country's talkgroup, as its gateway sees it.
@@ -263,40 +356,31 @@ impl World {
             if condition(self) {
                 return;
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            sleep(Duration::from_millis(10)).await;
         }
         panic!("not within 30 s: {what}");
     }
 }
 
-/// A bare connection with its control stream.
-pub(crate) struct Raw {
-    /// The connection.
-    pub(crate) connection: Connection,
-    /// Towards the gateway.
-    pub(crate) send: quinn::SendStream,
-    recv: quinn::RecvStream,
-    decoder: wire::frame::Decoder,
-    _dialer: Dialer,
+impl Drop for World {
+    fn drop(&mut self) {
+        self.sentry.abort();
+        if std::thread::panicking() {
+            let breaches = self.watch().take_breaches();
+            let _ = writeln!(std::io::stderr(), "seed {}; broken before: {breaches:#?}", self.first_seed);
+        }
+    }
 }
 
-impl Raw {
-    /// Sends a message as it should be sent.
-    pub(crate) async fn message(&mut self, message: &Message) {
-        self.send.write_all(&wire::frame::encode(message)).await.expect("a live connection");
-    }
-
-    /// Says hello, joins the talkgroup and returns what a member must know.
-    pub(crate) async fn join(&mut self, talkgroup: &str) -> Affiliated {
-        self.message(&Message::Hello(Hello::ours())).await;
-        self.message(&Message::Affiliate(talkgroup.parse().expect("a talkgroup"))).await;
-        loop {
-            if let Some(Message::Affiliated(affiliated)) = self.decoder.next_message().expect("valid messages") {
-                return *affiliated;
-            }
-            let chunk = self.recv.read_chunk(4_096, true).await.expect("a live connection").expect("an answer");
-            self.decoder.push(&chunk.bytes);
+/// Shows the watch every gateway, now and then, for as long as the world lasts.
+async fn look(watch: Arc<Mutex<Watch>>, boards: BTreeMap<String, StatusBoard>) {
+    loop {
+        sleep(LOOK).await;
+        let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
+        for (code, board) in &boards {
+            watch.status(code, &board.newest());
         }
+        watch.tick();
     }
 }
 

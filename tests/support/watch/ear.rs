@@ -1,0 +1,112 @@
+//! What a unit hears: one voice at a time, every frame once and in order, nothing after its end.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use wire::control::Taken;
+use wire::{Identity, Spurt, Tier};
+
+use super::Sound;
+
+/// How long a spurt that is over may still be played: 200 ms for its last frame, the rest is the jitter buffer's delay.
+const TAIL: Duration = Duration::from_millis(1_300);
+
+/// Who is shown as talking.
+#[derive(Clone, Debug)]
+struct Shown {
+    spurt: Spurt,
+    talker: Identity,
+    tier: Tier,
+}
+
+/// Everything up to this number is over.
+#[derive(Clone, Copy, Debug)]
+struct Over {
+    spurt: Spurt,
+    at: Instant,
+    /// Cut by a higher tier: not even its tail is played.
+    cut: bool,
+}
+
+/// A unit's ear, during one session.
+#[derive(Debug, Default)]
+pub(super) struct Ear {
+    spurt: Option<Spurt>,
+    talker: Option<u16>,
+    /// Newest frame of every talker, over all sessions.
+    newest: BTreeMap<u16, u32>,
+    shown: Option<Shown>,
+    over: Option<Over>,
+    last_heard: Option<(u16, Instant)>,
+    /// Counts sessions.
+    pub(super) session: u32,
+}
+
+impl Ear {
+    /// Numbers of the session before do not compare.
+    pub(super) fn new_session(&mut self) {
+        *self = Self { newest: std::mem::take(&mut self.newest), session: self.session + 1, ..Self::default() };
+    }
+
+    pub(super) fn taken(&mut self, taken: &Taken, now: Instant) {
+        let talker = taken.talker.identity.clone();
+        let before = self.shown.replace(Shown { spurt: taken.spurt, talker: talker.clone(), tier: taken.tier });
+        // The same talker under a new number is one voice that goes on: a border was cut or healed.
+        if let Some(before) = before.filter(|before| before.talker != talker && taken.spurt.is_after(before.spurt)) {
+            self.end(Over { spurt: before.spurt, at: now, cut: taken.tier > before.tier });
+        }
+    }
+
+    pub(super) fn idle(&mut self, spurt: Spurt, now: Instant) {
+        self.shown.take_if(|shown| !shown.spurt.is_after(spurt));
+        self.end(Over { spurt, at: now, cut: false });
+    }
+
+    fn end(&mut self, over: Over) {
+        if self.over.is_none_or(|known| over.spurt.is_after(known.spurt)) {
+            self.over = Some(over);
+        }
+    }
+
+    /// Judges a frame that is played now.
+    pub(super) fn hears(&mut self, spurt: Spurt, sound: Sound, said: Instant, now: Instant) -> Result<(), String> {
+        self.last_heard = Some((sound.talker, now));
+        let newest = self.newest.insert(sound.talker, sound.count);
+        if newest.is_some_and(|newest| sound.count <= newest) {
+            return Err(format!("frame {} again or late", sound.count));
+        }
+        if self.spurt == Some(spurt) {
+            if self.talker != Some(sound.talker) {
+                return Err(format!("two talkers in {spurt}"));
+            }
+        } else {
+            let before = self.spurt.replace(spurt);
+            self.talker = Some(sound.talker);
+            if before.is_some_and(|before| !spurt.is_after(before)) {
+                return Err(format!("{spurt} after {before:?}"));
+            }
+        }
+        let Some(over) = self.over.filter(|over| !spurt.is_after(over.spurt)) else { return Ok(()) };
+        if said > over.at {
+            return Err(format!("frame {}, spoken after {spurt} had ended here", sound.count));
+        }
+        if over.cut && now > over.at {
+            return Err(format!("frame {} of {spurt}, which was cut", sound.count));
+        }
+        if !super::within(over.at, now, TAIL) {
+            return Err(format!("frame {} of {spurt}, long over", sound.count));
+        }
+        Ok(())
+    }
+
+    /// Newest frame heard of a talker.
+    pub(super) fn newest_of(&self, talker: u16) -> u32 {
+        self.newest.get(&talker).copied().unwrap_or(0)
+    }
+
+    /// Whether this talker was heard last, at most so long ago.
+    pub(super) fn hears_now(&self, talker: u16, at_most: Duration, now: Instant) -> bool {
+        self.last_heard.is_some_and(|(last, at)| last == talker && super::within(at, now, at_most))
+    }
+}

@@ -1,0 +1,289 @@
+//! What gateways show: floors, queues, modes. Judged every 200 ms of virtual time, over all gateways that run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use engine::sched::Class;
+use gateway::status::{BridgeState, FloorState, Mode, Status};
+use tokio::time::Instant;
+use wire::{Identity, RequestId, Spurt, Tier};
+
+use super::{Watch, within};
+
+/// A status is at most so old.
+const TICK: Duration = Duration::from_millis(200);
+/// A talker that wants nothing any more is shown at most so long where it is arbitrated: one way, and two ticks.
+const GHOST: Duration = Duration::from_millis(1_000);
+/// A talker that fell silent without a word: 1.5 s promised, and two ticks.
+const LOST: Duration = Duration::from_millis(1_900);
+/// Granted out of the queue and silent: T20 three times, and two ticks.
+const SILENT: Duration = Duration::from_millis(3_900);
+/// The same in the worst network, where a partner has to notice first that its home is gone.
+const TROUBLED: Duration = Duration::from_secs(8);
+/// An emergency is granted or waits behind another: 300 ms for the home, the rest for the way.
+const EMERGENCY: Duration = Duration::from_millis(1_200);
+/// A request is answered: four tries of 300 ms, and the way.
+const ANSWER: Duration = Duration::from_millis(2_500);
+/// Two views of one bridge settle on one talker.
+const AGREE: Duration = Duration::from_millis(1_900);
+/// The last frame of a spurt is played by then.
+const TAIL: Duration = Duration::from_millis(1_500);
+
+/// A floor as one gateway shows it.
+#[derive(Clone, Debug)]
+struct Floor {
+    talker: Option<Identity>,
+    since: Instant,
+    complained: bool,
+}
+
+/// What one gateway showed last.
+#[derive(Debug, Default)]
+struct View {
+    /// Since when it runs; `None` while it does not.
+    runs_since: Option<Instant>,
+    floor: Option<Floor>,
+    mode: Mode,
+    active: bool,
+    queue: BTreeSet<Identity>,
+    /// Since when a routine talker goes on while an emergency waits; since when it shows another talker than its home.
+    inverted: Option<Instant>,
+    apart: Option<Instant>,
+    /// Whether both sides were seen talking during the split that lasts.
+    both_talked: bool,
+}
+
+/// A spurt that its talker ended, and who must hear its last frame.
+#[derive(Debug)]
+struct Tail {
+    talker: u16,
+    count: u32,
+    at: Instant,
+    listeners: Vec<(u16, u32)>,
+}
+
+/// Every gateway's view.
+#[derive(Debug, Default)]
+pub(super) struct Views {
+    views: BTreeMap<String, View>,
+    tails: Vec<Tail>,
+    /// The last time anybody asked for more than a normal grant.
+    urgent: Option<Instant>,
+}
+
+impl Views {
+    pub(super) fn gateway(&mut self, authority: &str, runs: bool, now: Instant) {
+        self.views.insert(authority.to_owned(), View { runs_since: runs.then_some(now), ..View::default() });
+    }
+}
+
+fn identity(text: &str) -> Option<Identity> {
+    text.parse().ok()
+}
+
+impl Watch {
+    /// Since when neither the network nor a gateway gives any trouble.
+    pub(super) fn calm_since(&self) -> Option<Instant> {
+        let mut since = self.net.calm_since()?;
+        for view in self.views.views.values() {
+            since = since.max(view.runs_since?);
+        }
+        Some(since)
+    }
+
+    /// Since when nothing lies between a unit and its running gateway.
+    fn clear_since(&self, number: usize) -> Option<Instant> {
+        let unit = &self.units[number];
+        let runs = self.views.views.get(unit.identity.authority.as_str())?.runs_since?;
+        Some(self.net.clear_since(unit.path.0, unit.path.1)?.max(runs))
+    }
+
+    pub(super) fn judge_status(&mut self, authority: &str, status: &Status, now: Instant) {
+        let Some(runs_since) = self.views.views.get(authority).and_then(|view| view.runs_since) else { return };
+        // What lies on the board may still be of the process before.
+        if within(runs_since, now, TICK * 2) {
+            return;
+        }
+        self.judge_queues(authority, status);
+        let (Some(floor), Some(talkgroup)) = (status.floors.first(), status.talkgroups.first()) else { return };
+        let talker = floor.talker.as_deref().and_then(identity);
+        let active = status.bridges.iter().any(|bridge| bridge.state == BridgeState::Active);
+        let view = self.views.views.entry(authority.to_owned()).or_default();
+        if view.floor.as_ref().is_none_or(|known| known.talker != talker) {
+            view.floor = Some(Floor { talker: talker.clone(), since: now, complained: false });
+        }
+        let before = std::mem::replace(&mut view.mode, talkgroup.mode);
+        (view.active, view.queue) = (active, floor.queue.iter().filter_map(|text| identity(text)).collect());
+        let arbiter = talkgroup.mode != Mode::Partner;
+        let is_home = self.rules.home.as_deref() == Some(authority);
+        if !is_home && talkgroup.mode == Mode::Partner && before == Mode::CutOff {
+            self.totals.heals += 1;
+        }
+        if let Some(talker) = talker.filter(|_| floor.state != FloorState::Releasing) {
+            self.judge_talker(authority, &talker, arbiter, now);
+        }
+        let routine = matches!(floor.tier.as_deref(), Some("normal" | "peril"));
+        self.judge_order(authority, arbiter && routine && floor.state != FloorState::Releasing, now);
+        self.judge_agreement(authority, now);
+    }
+
+    fn judge_queues(&mut self, authority: &str, status: &Status) {
+        for queue in &status.queues {
+            let class = Class::ALL.into_iter().find(|class| class.as_str() == queue.class);
+            let bound = class.map_or(0, |class| class.rule().bound_messages);
+            if queue.depth > u64::try_from(bound).unwrap_or(u64::MAX) {
+                self.breach(&format!("{authority}: {} {} messages wait for {}, at most {bound}", queue.depth, queue.class, queue.link));
+            }
+        }
+    }
+
+    /// Nobody is shown as the talker who does not want to talk, or does not talk.
+    fn judge_talker(&mut self, authority: &str, talker: &Identity, arbiter: bool, now: Instant) {
+        let Some(shown) = self.views.views.get(authority).and_then(|view| view.floor.as_ref()).filter(|floor| !floor.complained) else {
+            return;
+        };
+        let shown = shown.since;
+        let calm = self.calm_since().is_some_and(|since| !within(since, now, GHOST)) && arbiter;
+        let mut why = None;
+        for unit in self.units.iter().filter(|unit| unit.identity == *talker) {
+            let (since, limit, what) = match unit.mouth.content_since() {
+                Some((since, false)) => (since, GHOST, "wants nothing"),
+                Some((since, true)) => (since, LOST, "is gone"),
+                None => (unit.mouth.last_said().unwrap_or(shown), SILENT, "says nothing"),
+            };
+            let limit = if calm { limit } else { TROUBLED };
+            if within(since.max(shown), now, limit) {
+                // With one identity used twice, one of the two is enough.
+                return;
+            }
+            why = Some(what);
+        }
+        let Some(why) = why else { return };
+        if let Some(floor) = self.views.views.get_mut(authority).and_then(|view| view.floor.as_mut()) {
+            floor.complained = true;
+        }
+        self.breach(&format!("{authority} shows {talker} as the talker, who {why}, for {:?}", now - shown));
+    }
+
+    /// An emergency never waits behind routine.
+    fn judge_order(&mut self, authority: &str, routine: bool, now: Instant) {
+        let Some(view) = self.views.views.get(authority) else { return };
+        let waiting = self.units.iter().find(|unit| {
+            view.queue.contains(&unit.identity) && unit.mouth.ask().is_some_and(|ask| ask.tier == Tier::Emergency && ask.queued.is_some())
+        });
+        let who = waiting.map(|unit| unit.identity.clone()).filter(|_| routine);
+        let Some(view) = self.views.views.get_mut(authority) else { return };
+        match who {
+            None => view.inverted = None,
+            Some(who) => {
+                let since = *view.inverted.get_or_insert(now);
+                if now - since >= TICK * 2 && now - since < TICK * 3 {
+                    self.breach(&format!("{authority}: the emergency of {who} waits behind routine"));
+                }
+            }
+        }
+    }
+
+    /// Where a bridge is active on both sides, both show the same talker; a split in which both talk is counted.
+    fn judge_agreement(&mut self, authority: &str, now: Instant) {
+        let Some(home) = self.rules.home.clone().filter(|home| home != authority) else { return };
+        let talker = |view: &View| view.floor.as_ref().and_then(|floor| floor.talker.clone());
+        let calm = self.calm_since().is_some_and(|since| !within(since, now, AGREE));
+        let (Some(there), Some(here)) = (self.views.views.get(&home), self.views.views.get(authority)) else { return };
+        let (theirs, ours) = (talker(there), talker(here));
+        let carried = theirs.clone().filter(|talker| {
+            let code = talker.authority.as_str();
+            self.rules.onward || code == home || code == authority
+        });
+        let joined = here.mode == Mode::Partner && here.active && there.active && there.runs_since.is_some();
+        let apart = joined && calm && ours != carried;
+        let both = here.mode == Mode::CutOff
+            && ours.as_ref().is_some_and(|talker| talker.authority.as_str() == authority)
+            && theirs.as_ref().is_some_and(|talker| talker.authority.as_str() != authority);
+        let Some(view) = self.views.views.get_mut(authority) else { return };
+        if both && !view.both_talked {
+            self.totals.splits += 1;
+        }
+        view.both_talked = (view.both_talked || both) && view.mode != Mode::Partner;
+        if !apart {
+            view.apart = None;
+            return;
+        }
+        let since = *view.apart.get_or_insert(now);
+        if now - since >= AGREE && now - since < AGREE + TICK {
+            self.breach(&format!("{authority} shows {ours:?} and {home} shows {theirs:?}, over an active bridge"));
+        }
+    }
+
+    // === Time ===
+
+    /// Judges what should have happened by now.
+    pub(crate) fn tick(&mut self) {
+        let now = Instant::now();
+        for number in 0..self.units.len() {
+            let who = self.units[number].identity.clone();
+            if let Some(spurt) = self.units[number].mouth.outlives(now) {
+                self.breach(&format!("the grant of {who} in {spurt} does not end"));
+            }
+            self.judge_ask(number, &who, now);
+        }
+        self.judge_tails(now);
+    }
+
+    /// A request is answered, and what waits waits in a queue.
+    fn judge_ask(&mut self, number: usize, who: &Identity, now: Instant) {
+        let Some(ask) = self.units[number].mouth.ask() else { return };
+        let Some(clear) = self.clear_since(number) else { return };
+        if ask.tier > Tier::Normal {
+            self.views.urgent = Some(now);
+        }
+        let limit = if ask.tier == Tier::Emergency { EMERGENCY } else { ANSWER };
+        let waited = now - ask.since.max(clear);
+        let once = |waited: Duration, limit: Duration| waited > limit && waited <= limit + TICK;
+        let (tier, request) = (ask.tier.as_str(), ask.request);
+        match ask.queued {
+            None if once(waited, limit) => self.breach(&format!("{who}: {tier} {request} is not answered for {waited:?}")),
+            None => {}
+            Some(since) => {
+                let waited = now - since.max(clear);
+                let held = |view: &View| view.queue.contains(who) || view.floor.as_ref().is_some_and(|f| f.talker.as_ref() == Some(who));
+                let waits = self.views.views.get(who.authority.as_str()).is_some_and(held);
+                if !waits && once(waited, ANSWER) {
+                    self.breach(&format!("{who}: {tier} {request} waits in no queue"));
+                }
+            }
+        }
+    }
+
+    /// The talker ended its spurt or took its request back.
+    pub(super) fn released(&mut self, number: u16, request: RequestId, spurt: Option<Spurt>, now: Instant) {
+        let spoke = self.unit(number).mouth.released(request, now);
+        let count = self.units[usize::from(number)].mouth.said();
+        if !spoke || spurt.is_none() || self.calm_since().is_none_or(|since| within(since, now, TAIL)) {
+            return;
+        }
+        let hears = |unit: &super::Watched| unit.ear.hears_now(number, TICK, now);
+        let listeners = (0u16..).zip(&self.units).filter(|(_, unit)| hears(unit)).map(|(other, unit)| (other, unit.ear.session)).collect();
+        self.views.tails.push(Tail { talker: number, count, at: now, listeners });
+    }
+
+    /// The last syllable of a spurt that ended in order is heard wherever the spurt was, unless something urgent cut it.
+    fn judge_tails(&mut self, now: Instant) {
+        let (over, open) = std::mem::take(&mut self.views.tails).into_iter().partition(|tail| !within(tail.at, now, TAIL));
+        self.views.tails = open;
+        let over: Vec<Tail> = over;
+        for tail in over {
+            let urgent = self.views.urgent.is_some_and(|at| at + TAIL >= tail.at);
+            let calm = self.calm_since().is_some_and(|since| since + TAIL <= tail.at);
+            for (listener, session) in tail.listeners.iter().filter(|_| calm && !urgent) {
+                let unit = &self.units[usize::from(*listener)];
+                let talks = unit.mouth.talked_between(tail.at, now);
+                let heard = unit.ear.newest_of(tail.talker);
+                if unit.ear.session == *session && !talks && heard < tail.count {
+                    let (who, talker) = (unit.identity.clone(), self.units[usize::from(tail.talker)].identity.clone());
+                    self.breach(&format!("{who} hears {talker} only to frame {heard} of {}", tail.count));
+                }
+            }
+        }
+    }
+}
