@@ -336,6 +336,7 @@ impl Driver {
                 | Event::Interrupted(..)
                 | Event::Idle(..)
                 | Event::Emergency(..)
+                | Event::EmergencyEndRefused(..)
                 | Event::FarSide(_)) => self.tell(now, What::Handset(event)),
             }
         }

@@ -251,6 +251,7 @@ fn of_handset(event: &Event) -> Option<Line> {
             let state = if *active { "active" } else { "ended" };
             Line::within("emergency", talkgroup, Fields::Emergency { state, originator: originator.to_string() })
         }
+        Event::EmergencyEndRefused(talkgroup, cause) => Line::within("denied", talkgroup, Fields::Cause { cause: cause.as_str() }),
         Event::FarSide(far_side) => {
             let state = if far_side.present { "present" } else { "away" };
             Line::within("far_side", &far_side.talkgroup, Fields::FarSide { authority: far_side.authority.to_string(), state })
@@ -303,7 +304,7 @@ impl fmt::Display for Line {
 mod tests {
     use super::*;
     use wire::control::{Granted, Taken, Talker};
-    use wire::{Reason, RequestId, RevokeCause, Spurt, Tier};
+    use wire::{DenyCause, Reason, RequestId, RevokeCause, Spurt, Tier};
 
     fn json(what: What) -> serde_json::Value {
         let clock = Monotonic { instant: Instant::now(), since_boot: Duration::from_millis(1_500) };
@@ -348,6 +349,8 @@ mod tests {
         assert_eq!((&refused["event"], &refused["reason"]), (&"refused".into(), &"certificate_revoked".into()));
         let revoked = json(What::Handset(Event::Revoked(talkgroup(), RequestId(1), Spurt::from_bits(1), RevokeCause::Preempted)));
         assert_eq!((&revoked["event"], &revoked["cause"]), (&"revoked".into(), &"preempted".into()));
+        let refused = json(What::Handset(Event::EmergencyEndRefused(talkgroup(), DenyCause::EmergencyEndNotAllowed)));
+        assert_eq!((&refused["event"], &refused["cause"]), (&"denied".into(), &"emergency_end_not_allowed".into()));
     }
 
     #[test]

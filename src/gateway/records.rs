@@ -32,7 +32,7 @@ const AT: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]T
 pub enum RecordKind {
     /// A talk burst that ended.
     Call,
-    /// A floor request that was denied.
+    /// A floor request or the end of an emergency that was denied, or voice without a grant.
     Denied,
     /// A session that was refused.
     Refused,
@@ -42,6 +42,8 @@ pub enum RecordKind {
     Emergency,
     /// A bridge that became active or ceased to be.
     Bridge,
+    /// A session that sent what it must not.
+    Misbehaved,
     /// The configuration was reloaded, or was not.
     Reload,
 }
@@ -56,9 +58,12 @@ pub struct Record {
     /// The talkgroup as this gateway names it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub talkgroup: Option<String>,
-    /// Reference of the agreement.
+    /// Reference of the agreement: of a call the one under which it came in or was first heard across the border.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agreement: Option<String>,
+    /// The other agreements under which a call was heard, at the home of several bridges.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub further_agreements: Vec<String>,
     /// Identity of who spoke.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub talker: Option<String>,
@@ -74,7 +79,7 @@ pub struct Record {
     /// Tier: `normal`, `peril`, `emergency`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tier: Option<String>,
-    /// Level inside the tier.
+    /// Level inside the tier; unknown of a talker that the home named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub level: Option<u8>,
     /// Number of the spurt, `EPOCH.COUNTER`.
@@ -83,9 +88,12 @@ pub struct Record {
     /// How long it lasted, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
-    /// How it ended: `released`, a revoke or deny cause, `lost`, a refusal's reason, `began`, `ended` ...
+    /// How it ended: `released`, a revoke or deny cause, `lost`, a refusal's reason, what was misdone, `began`, `ended` ...
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
+    /// How often, where one record stands for many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub times: Option<u64>,
     /// The other authority.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authority: Option<String>,
@@ -104,6 +112,7 @@ impl Record {
             kind,
             talkgroup: None,
             agreement: None,
+            further_agreements: Vec::new(),
             talker: None,
             identity: None,
             agency: None,
@@ -113,6 +122,7 @@ impl Record {
             spurt: None,
             duration_ms: None,
             outcome: None,
+            times: None,
             authority: None,
             via: None,
         }

@@ -15,7 +15,7 @@ use tracing::{debug, info, warn};
 use transport::clock::Clock;
 use transport::config::Port;
 use wire::control::{Agreement, Talker};
-use wire::{Epoch, Identity, Kind, Reason, SessionId};
+use wire::{Epoch, Identity, Kind, Reason, RevokeCause, SessionId};
 
 use crate::driver::Links;
 use crate::records::{Record, RecordKind, Records};
@@ -149,7 +149,26 @@ impl Reporter {
                     later
                 });
             }
-            Event::Misbehaved(session, what) => warn!(session = session.0, what, "session misbehaves"),
+            Event::Unheard { talkgroup, identity, spurt } => {
+                info!(%talkgroup, identity = %self.redactor.identity(&identity), %spurt, "voice without a grant");
+                self.write(Record {
+                    talkgroup: Some(talkgroup.to_string()),
+                    identity: Some(identity.to_string()),
+                    spurt: Some(spurt.to_string()),
+                    outcome: Some(RevokeCause::NoPermission.as_str().to_owned()),
+                    ..self.record(RecordKind::Denied)
+                });
+            }
+            Event::Misbehaved { session, identity, what, times } => {
+                warn!(session = session.0, identity = %self.redactor.identity(&identity), what, times, "session misbehaves");
+                self.write(Record {
+                    identity: Some(identity.to_string()),
+                    authority: Some(identity.authority.to_string()),
+                    outcome: Some(what.to_owned()),
+                    times: Some(times),
+                    ..self.record(RecordKind::Misbehaved)
+                });
+            }
         }
     }
 
@@ -166,18 +185,21 @@ impl Reporter {
         let Talker { identity, alias, agency } = call.talker;
         debug!(talkgroup = %call.talkgroup, talker = %self.redactor.identity(&identity), spurt = %call.spurt, "spurt over");
         let foreign = identity.authority != self.gateway.authority;
+        let mut agreements = call.agreements.into_iter();
         self.write(Record {
             talkgroup: Some(call.talkgroup.to_string()),
-            agreement: call.agreement,
+            agreement: agreements.next(),
+            further_agreements: agreements.collect(),
             authority: foreign.then(|| identity.authority.to_string()),
             talker: Some(identity.to_string()),
             agency: Some(agency),
             alias: Some(alias),
-            tier: Some(call.priority.tier.as_str().to_owned()),
-            level: Some(call.priority.level.0),
+            tier: Some(call.tier.as_str().to_owned()),
+            level: call.level.map(|level| level.0),
             spurt: Some(call.spurt.to_string()),
             duration_ms: Some(u64::try_from(call.duration.as_millis()).unwrap_or(u64::MAX)),
-            outcome: Some(call.ended_by.map_or("released", wire::RevokeCause::as_str).to_owned()),
+            outcome: Some(call.ended_by.map_or("released", RevokeCause::as_str).to_owned()),
+            via: call.via.map(|authority| authority.to_string()),
             ..self.record(RecordKind::Call)
         });
     }
@@ -320,3 +342,7 @@ fn queues(link: &crate::link::Link) -> Vec<QueueStatus> {
     };
     sched::Class::ALL.into_iter().map(row).collect()
 }
+
+#[cfg(test)]
+#[path = "report_tests.rs"]
+mod tests;

@@ -39,7 +39,7 @@ macro_rules! closed_list {
 }
 
 closed_list!(
-    /// Why a floor request was denied.
+    /// Why a floor request was denied, or the end of a group emergency refused.
     DenyCause, other = Other, {
         /// Somebody of equal or higher priority talks and this request does not queue (#1).
         AnotherTalker = 1 "another_talker",
@@ -75,6 +75,8 @@ closed_list!(
         RateLimited = 25 "rate_limited",
         /// Displaced while the two sides of a healed border settled on one talker.
         Displaced = 26 "displaced",
+        /// A group emergency is ended by a unit that is in it, or by a dispatcher with the emergency right.
+        EmergencyEndNotAllowed = 27 "emergency_end_not_allowed",
         /// A cause this version does not know (#255).
         Other = 255 "other",
     }

@@ -47,6 +47,15 @@ pub enum Message {
         /// The unit in emergency; on the end, who ended it.
         originator: Identity,
     },
+    /// The arbiter does not end the group emergency for the one who asked.
+    EmergencyEndRefused {
+        /// Where.
+        talkgroup: TalkgroupId,
+        /// Who asked, between gateways.
+        party: Option<Identity>,
+        /// Why not.
+        cause: DenyCause,
+    },
     /// The gateway tells its units whether a bridged authority can be reached.
     FarSide(FarSide),
     /// All agreements that name the receiving peer; replaces the list sent before.

@@ -60,6 +60,11 @@ pub(crate) fn write(message: &Message) -> Body {
             active: *active,
             originator: originator.to_string(),
         }),
+        Message::EmergencyEndRefused { talkgroup, party, cause } => Body::EmergencyEndRefused(proto::EmergencyEndRefused {
+            talkgroup: talkgroup.to_string(),
+            party: opt_text(party.as_ref()),
+            cause: cause.to_code(),
+        }),
         Message::FarSide(m) => Body::FarSide(write_far_side(m)),
         Message::Agreements(list) => Body::Agreements(proto::Agreements { agreements: list.iter().map(write_agreement).collect() }),
         Message::Sync(m) => Body::Sync(proto::Sync {
@@ -189,6 +194,11 @@ pub(crate) fn read(body: Body) -> Result<Option<Message>, DecodeError> {
             talkgroup: talkgroup(&m.talkgroup)?,
             active: m.active,
             originator: identity("originator", &m.originator)?,
+        },
+        Body::EmergencyEndRefused(m) => Message::EmergencyEndRefused {
+            talkgroup: talkgroup(&m.talkgroup)?,
+            party: opt_identity("party", &m.party)?,
+            cause: DenyCause::from_code(m.cause),
         },
         Body::FarSide(m) => Message::FarSide(read_far_side(&m)?),
         Body::Agreements(m) => Message::Agreements(list(m.agreements)?.into_iter().map(read_agreement).collect::<Result<_, _>>()?),

@@ -185,6 +185,7 @@ impl Call {
             What::Handset(Event::Denied(..)) if down && self.granted => self.outcome = Outcome::Failed,
             What::Handset(Event::Denied(..) | Event::Revoked(..)) if down => self.close(Outcome::Failed).await,
             What::Handset(Event::Emergency(_, false, _)) if matches!(self.stage, Stage::Ending(_)) => self.close(Outcome::Done).await,
+            What::Handset(Event::EmergencyEndRefused(..)) if matches!(self.stage, Stage::Ending(_)) => self.close(Outcome::Failed).await,
             What::Disconnected(_) if matches!(self.stage, Stage::Down | Stage::Ending(_)) => self.close(Outcome::Failed).await,
             What::Disconnected(_) if matches!(self.stage, Stage::Waiting(_)) => self.stage = Stage::Joining,
             What::Handset(_) | What::Disconnected(_) | What::Refused { .. } | What::Ended(..) => {}

@@ -297,7 +297,12 @@ impl Participant {
                 self.position = *position;
                 self.apply(Event::Waits, now);
             }
-            FloorBody::Revoke(revoke) if revoke.request == self.request => self.handle_revoke(revoke, now),
+            // The own grant by its request; by its spurt where the gateway knows of no request (voice without a grant).
+            FloorBody::Revoke(revoke)
+                if revoke.request == self.request || self.grant().is_some_and(|grant| grant.spurt == revoke.spurt) =>
+            {
+                self.handle_revoke(revoke, now);
+            }
             FloorBody::Ack { request } if *request == self.request => self.apply(Event::Acked, now),
             FloorBody::Deny { .. }
             | FloorBody::Queued { .. }

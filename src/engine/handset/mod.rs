@@ -71,6 +71,8 @@ pub enum Event {
     Idle(TalkgroupId, Spurt, bool),
     /// The group emergency began, passed on or ended.
     Emergency(TalkgroupId, bool, Identity),
+    /// The group emergency goes on: this unit may not end it.
+    EmergencyEndRefused(TalkgroupId, DenyCause),
     /// Whether a bridged authority can be reached.
     FarSide(FarSide),
     /// The gateway does not answer: the driver closes the connection and tries the next.
@@ -200,6 +202,9 @@ impl Handset {
             }
             Message::EmergencyState { talkgroup, active, originator } => {
                 self.events.push_back(Event::Emergency(talkgroup, active, originator));
+            }
+            Message::EmergencyEndRefused { talkgroup, cause, .. } => {
+                self.events.push_back(Event::EmergencyEndRefused(talkgroup, cause));
             }
             Message::FarSide(far_side) => self.events.push_back(Event::FarSide(far_side)),
             // A gateway does not send these to a unit; later versions may, and then they mean nothing to this one.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use wire::control::{Floor, FloorBody, Granted, Idle, Message, Release, Request, Revoke, Taken, Talker};
-use wire::{DenyCause, Epoch, Identity, RequestId, RevokeCause, SessionId, Spurt, Tier};
+use wire::{DenyCause, Epoch, Identity, Priority, RequestId, RevokeCause, SessionId, Spurt, Tier};
 
 use super::bridges::Far;
 use super::output::Outbox;
@@ -66,10 +66,12 @@ pub(crate) enum Relay {
     To(SessionId, FloorBody),
     /// To every member but this session.
     Others(Option<SessionId>, FloorBody),
+    /// A member's request was denied by the home.
+    Denied(Party, RequestId, DenyCause),
     /// One of our members' spurts is over.
     LocalEnded { claim: Claim, spurt: Spurt, since: Instant, cause: Option<RevokeCause> },
     /// Somebody else's spurt is over.
-    RemoteEnded { taken: Taken, since: Instant, cause: Option<RevokeCause> },
+    RemoteEnded { session: SessionId, taken: Taken, since: Instant, cause: Option<RevokeCause> },
 }
 
 impl Follower {
@@ -217,16 +219,22 @@ impl Follower {
             }
             Some(Talking::Local { .. } | Talking::Remote { .. }) | None => None,
         };
-        let asked = self.forwarded.get(&party).filter(|f| f.claim.request == granted.request).map(|f| (f.claim.clone(), now));
+        let asked = self.forwarded.get(&party).filter(|f| f.claim.request == granted.request).map(|f| f.claim.clone());
         if asked.is_some() {
             self.forwarded.remove(&party);
         }
-        let Some((mut claim, since)) = talks_already.clone().or(asked) else {
-            self.give_back(party.identity, granted.request, out);
-            return Vec::new();
+        let is_new = talks_already.is_none();
+        let (mut claim, since) = match (asked, talks_already) {
+            // What it asked for last counts: a talker may have raised its level.
+            (Some(claim), talks) => (claim, talks.map_or(now, |(_, since)| since)),
+            (None, Some(talks)) => talks,
+            (None, None) => {
+                self.give_back(party.identity, granted.request, out);
+                return Vec::new();
+            }
         };
         let mut relays = Vec::new();
-        if talks_already.is_none() {
+        if is_new {
             relays.extend(self.displace());
         }
         self.held_back = None;
@@ -256,16 +264,17 @@ impl Follower {
         known
     }
 
-    /// Whether this is the home's refusal of an own member's emergency, other than that of a talker both sides had to settle.
-    pub(crate) fn refuses_emergency(&self, floor: &Floor) -> bool {
-        let FloorBody::Deny { request, .. } = &floor.body else { return false };
+    /// The home's refusal of an own member's emergency, other than that of a talker both sides had to settle.
+    pub(crate) fn refused_emergency(&self, floor: &Floor) -> Option<(&Identity, DenyCause)> {
+        let FloorBody::Deny { request, cause } = &floor.body else { return None };
         let settles = |claim: &Claim| matches!(&self.talking, Some(Talking::Local { claim: c, granted: false, .. }) if c.party == claim.party && c.request == claim.request);
-        self.forwarded.values().any(|f| {
+        let refused = self.forwarded.values().find(|f| {
             floor.party.as_ref() == Some(&f.claim.party.identity)
                 && f.claim.request == *request
                 && f.claim.priority.tier == Tier::Emergency
                 && !settles(&f.claim)
-        })
+        });
+        refused.map(|f| (&f.claim.party.identity, *cause))
     }
 
     /// A grant that nobody wants any more is answered by a release.
@@ -291,7 +300,7 @@ impl Follower {
             relays.extend(self.resume(gate, now));
             return relays;
         }
-        vec![Relay::To(party.session, FloorBody::Deny { request, cause })]
+        vec![Relay::Denied(party.clone(), request, cause)]
     }
 
     fn revoked(&mut self, party: &Party, revoke: &Revoke, gate: &mut Gate) -> Vec<Relay> {
@@ -373,7 +382,9 @@ impl Follower {
                 self.forget(&claim.party, claim.request);
                 Some(Relay::LocalEnded { claim, spurt, since, cause: if relinquished { None } else { cause } })
             }
-            Talking::Remote { taken, since, .. } => taken.map(|taken| Relay::RemoteEnded { taken, since, cause }),
+            Talking::Remote { taken, since, .. } => {
+                taken.map(|taken| Relay::RemoteEnded { session: self.home.session, taken, since, cause })
+            }
         }
     }
 
@@ -403,10 +414,10 @@ impl Follower {
         talks.chain(self.forwarded.values().map(|f| &f.claim))
     }
 
-    /// The tier in which a member talks.
-    pub(crate) fn tier_of(&self, session: SessionId) -> Option<Tier> {
+    /// The priority in which a member talks.
+    pub(crate) fn priority_of(&self, session: SessionId) -> Option<Priority> {
         match &self.talking {
-            Some(Talking::Local { claim, .. }) if claim.party.session == session => Some(claim.priority.tier),
+            Some(Talking::Local { claim, .. }) if claim.party.session == session => Some(claim.priority),
             Some(Talking::Local { .. } | Talking::Remote { .. }) | None => None,
         }
     }

@@ -6,15 +6,20 @@
 //! | file | what |
 //! |---|---|
 //! | `mod.rs` | sessions and dispatch |
+//! | `units.rs` | messages of units |
+//! | `datagrams.rs` | voice, heartbeats, repeated emergency requests |
 //! | `peers.rs` | sessions with gateways: agreements, sync, heartbeat |
 //! | `view/` | one talkgroup: members, arbiter or home, gate, fan-out |
 //! | `follower.rs` | the partner's side of a bridged talkgroup |
 //! | `bridges.rs` | whether both sides agree |
 //! | `rights.rs` | who may claim what |
 //! | `limits.rs` | how much one identity may ask |
+//! | `blame.rs` | who misbehaves, without crowding out the log |
 //! | `status.rs` | a snapshot for people |
 
+mod blame;
 pub mod bridges;
+mod datagrams;
 mod follower;
 mod limits;
 pub mod output;
@@ -23,20 +28,19 @@ mod rights;
 pub mod status;
 #[cfg(test)]
 mod tests;
+mod units;
 mod view;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use wire::control::{Floor, FloorBody, Hello, Message, Talker, Welcome};
-use wire::datagram::{Datagram, Heartbeat, Voice};
-use wire::{Authority, DenyCause, Epoch, Handle, Identity, Kind, Reason, RequestId, RevokeCause, SessionId, TalkgroupId};
+use wire::control::{Hello, Message, Talker, Welcome};
+use wire::{Authority, Epoch, Handle, Identity, Kind, Reason, RequestId, RevokeCause, SessionId, TalkgroupId};
 
 use crate::earliest;
-use crate::floor::Party;
 use crate::plan::Plan;
 use bridges::Running;
+use datagrams::Unheard;
 use limits::Limits;
 use output::Outbox;
 pub use output::{Call, Event, Fanout, Output};
@@ -45,8 +49,6 @@ use view::View;
 
 /// How long a session may take to say hello.
 const HELLO_TIME: Duration = Duration::from_secs(5);
-/// Most talkgroups one unit may join.
-const JOINS_MAX: usize = 64;
 
 /// Who connected, as its certificate says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +84,7 @@ struct Session {
     since: Instant,
     /// The newest request that a unit released; late copies of it as datagrams ask for nothing any more.
     released: Option<RequestId>,
+    unheard: Unheard,
     limits: Limits,
 }
 
@@ -180,7 +183,9 @@ impl Hub {
         if dialled {
             self.out.control(session, Message::Hello(Hello::ours()));
         }
-        self.sessions.insert(session, Session { caller, stage, since: now, released: None, limits: Limits::default() });
+        self.out.blame.begin(session, caller.identity.clone());
+        self.sessions
+            .insert(session, Session { caller, stage, since: now, released: None, unheard: Unheard::default(), limits: Limits::default() });
     }
 
     /// A control message arrived.
@@ -268,166 +273,18 @@ impl Hub {
         if self.peers.contains_key(&session) {
             self.peer_down(session, reason, now);
         }
+        let unsaid = self.out.blame.end(session);
+        self.out.events.extend(unsaid);
         self.out.event(Event::SessionDown(session, entry.caller.identity, reason));
     }
 
     fn misbehaved(&mut self, session: SessionId, what: &'static str, now: Instant) {
-        self.out.event(Event::Misbehaved(session, what));
+        self.out.misbehaved(session, what, now);
         self.end(session, Reason::ProtocolViolation, now);
     }
 
     fn caller(&self, session: SessionId) -> Option<&Caller> {
         self.sessions.get(&session).map(|entry| &entry.caller)
-    }
-
-    // === Units ===
-
-    fn handle_unit_message(&mut self, session: SessionId, message: Message, now: Instant) {
-        if self.sessions.get_mut(&session).is_some_and(|entry| !entry.limits.message(now)) {
-            self.misbehaved(session, "too many messages", now);
-            return;
-        }
-        match message {
-            Message::Affiliate(talkgroup) => self.affiliate(session, talkgroup, now),
-            Message::Deaffiliate(talkgroup) => {
-                if let Some(view) = self.views.get_mut(&talkgroup) {
-                    view.leave(session, RevokeCause::Disconnected, now, &mut self.out);
-                }
-            }
-            Message::Floor(floor) => self.handle_unit_floor(session, &floor, now),
-            Message::EmergencyEnd { talkgroup, party: None } => {
-                let Some(who) = self.caller(session).map(|caller| caller.identity.clone()) else { return };
-                if let Some(view) = self.views.get_mut(&talkgroup).filter(|view| view.members.contains_key(&session)) {
-                    view.end_emergency(session, &who, &mut self.out);
-                }
-                self.rejoin(now);
-            }
-            Message::Hello(_)
-            | Message::Welcome(_)
-            | Message::Refused(_)
-            | Message::Affiliated(_)
-            | Message::AffiliateRefused(..)
-            | Message::EmergencyEnd { .. }
-            | Message::EmergencyState { .. }
-            | Message::FarSide(_)
-            | Message::Agreements(_)
-            | Message::Sync(_) => self.misbehaved(session, "not a unit's message", now),
-        }
-    }
-
-    fn affiliate(&mut self, session: SessionId, talkgroup: TalkgroupId, now: Instant) {
-        let Some(caller) = self.caller(session).cloned() else { return };
-        let joined = self.views.values().filter(|view| view.members.contains_key(&session)).count();
-        let refusal = match self.views.get_mut(&talkgroup) {
-            None => Reason::UnknownTalkgroup,
-            Some(view) if !view.plan.admits(&caller.identity) => Reason::NotAMember,
-            Some(view) if joined < JOINS_MAX || view.members.contains_key(&session) => {
-                view.join(session, caller.talker(), now, &mut self.out);
-                return;
-            }
-            Some(_) => Reason::TooManySessions,
-        };
-        self.out.event(Event::JoinRefused(talkgroup.clone(), caller.identity, refusal));
-        self.out.control(session, Message::AffiliateRefused(talkgroup, refusal));
-    }
-
-    fn handle_unit_floor(&mut self, session: SessionId, floor: &Floor, now: Instant) {
-        let Some(caller) = self.caller(session) else { return };
-        let party = Party { session, identity: caller.identity.clone() };
-        if let (FloorBody::Release(release), Some(entry)) = (&floor.body, self.sessions.get_mut(&session)) {
-            entry.released = entry.released.max(Some(release.request));
-        }
-        let Some(view) = self.views.get_mut(&floor.talkgroup) else {
-            if let FloorBody::Request(request) = &floor.body {
-                self.refuse(session, floor, party.identity, request.request, DenyCause::UnknownTalkgroup);
-            }
-            return;
-        };
-        match &floor.body {
-            FloorBody::Request(request) if !view.members.contains_key(&session) => {
-                self.refuse(session, floor, party.identity, request.request, DenyCause::NotAffiliated);
-            }
-            FloorBody::Request(request) => {
-                // Only a claim that may be an emergency is one.
-                let urgent = request.priority.tier == wire::Tier::Emergency && view.plan.rights(&party.identity).emergency;
-                if !urgent && self.sessions.get_mut(&session).is_some_and(|entry| !entry.limits.press(now)) {
-                    self.refuse(session, floor, party.identity, request.request, DenyCause::RateLimited);
-                    return;
-                }
-                view.request(session, request, now, &mut self.out);
-            }
-            FloorBody::Release(release) => view.release(&party, release, now, &mut self.out),
-            FloorBody::Granted(_)
-            | FloorBody::Deny { .. }
-            | FloorBody::Queued { .. }
-            | FloorBody::Taken(_)
-            | FloorBody::Idle(_)
-            | FloorBody::Revoke(_)
-            | FloorBody::Ack { .. } => self.misbehaved(session, "floor message of an arbiter", now),
-        }
-    }
-
-    /// Denies a request before any view has judged it.
-    fn refuse(&mut self, session: SessionId, floor: &Floor, identity: Identity, request: RequestId, cause: DenyCause) {
-        let talkgroup = floor.talkgroup.clone();
-        let body = FloorBody::Deny { request, cause };
-        self.out.control(session, Message::Floor(Floor { talkgroup: talkgroup.clone(), party: None, body }));
-        self.out.event(Event::Denied { talkgroup, identity, cause, agreement: None });
-    }
-
-    // === Datagrams ===
-
-    /// A datagram arrived. Bytes that are none are dropped; the transport counts them.
-    pub fn handle_datagram(&mut self, session: SessionId, bytes: Bytes, now: Instant) {
-        if !matches!(self.sessions.get(&session), Some(Session { stage: Stage::Up, .. })) {
-            return;
-        }
-        match Datagram::decode(bytes.clone()) {
-            Ok(Some(Datagram::Voice(voice))) => self.handle_voice(session, &voice, bytes, now),
-            Ok(Some(Datagram::Heartbeat(beat))) => self.handle_heartbeat(session, beat, now),
-            Ok(Some(Datagram::Emergency(message))) => self.handle_emergency_datagram(session, *message, now),
-            Ok(None) => {}
-            Err(_) => {
-                self.out.event(Event::Misbehaved(session, "malformed datagram"));
-                if self.sessions.get_mut(&session).is_some_and(|entry| !entry.limits.malformed(now)) {
-                    self.end(session, Reason::Malformed, now);
-                }
-            }
-        }
-    }
-
-    fn handle_voice(&mut self, session: SessionId, voice: &Voice, bytes: Bytes, now: Instant) {
-        let talkgroup = match self.peers.get(&session) {
-            Some(peer) => peer.handles.get(&voice.handle),
-            None if self.sessions.get_mut(&session).is_some_and(|entry| entry.limits.frame(now)) => self.handles.get(&voice.handle),
-            None => return,
-        };
-        let Some(view) = talkgroup.and_then(|id| self.views.get_mut(id)) else { return };
-        view.voice(session, voice, bytes, now, &mut self.out);
-    }
-
-    fn handle_heartbeat(&mut self, session: SessionId, beat: Heartbeat, now: Instant) {
-        match self.peers.get_mut(&session) {
-            Some(peer) => peer.liveness.handle_heartbeat(beat, now),
-            // A unit's beat is answered at once; the unit watches for the echo.
-            None => {
-                let echo = Datagram::Heartbeat(Heartbeat { seq: beat.seq, echo: beat.seq });
-                self.out.outputs.push_back(Output::Datagram(session, echo.encode()));
-            }
-        }
-    }
-
-    /// Only an emergency request may come this way; it is the same message as on the stream, so a repeat is harmless.
-    fn handle_emergency_datagram(&mut self, session: SessionId, message: Message, now: Instant) {
-        let released = self.sessions.get(&session).and_then(|entry| entry.released);
-        let is_wanted = matches!(
-            &message,
-            Message::Floor(Floor { body: FloorBody::Request(request), .. })
-                if request.priority.tier == wire::Tier::Emergency && Some(request.request) > released
-        );
-        if is_wanted {
-            self.handle_message(session, message, now);
-        }
     }
 
     // === Time ===

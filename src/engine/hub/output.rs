@@ -2,11 +2,13 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use wire::control::{Message, Talker};
-use wire::{Authority, DenyCause, Epoch, Identity, Level, Priority, Reason, RevokeCause, SessionId, Spurt, TalkgroupId, Tier};
+use wire::{Authority, DenyCause, Epoch, Identity, Level, Reason, RevokeCause, SessionId, Spurt, TalkgroupId, Tier};
+
+use super::blame::Blame;
 
 /// Something for the links.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,8 +82,26 @@ pub enum Event {
     },
     /// The newest epoch in use; to be persisted.
     Epoch(Epoch),
-    /// A session sent what it must not; for the log.
-    Misbehaved(SessionId, &'static str),
+    /// A unit sent voice without a grant; nobody heard it, and it was told so.
+    Unheard {
+        /// Where.
+        talkgroup: TalkgroupId,
+        /// Who.
+        identity: Identity,
+        /// The number it talked under.
+        spurt: Spurt,
+    },
+    /// A session sent what it must not.
+    Misbehaved {
+        /// Which.
+        session: SessionId,
+        /// Whose it is.
+        identity: Identity,
+        /// What it did last.
+        what: &'static str,
+        /// How often it misbehaved since this was told last.
+        times: u64,
+    },
 }
 
 /// One talk burst, for the call record.
@@ -91,10 +111,14 @@ pub struct Call {
     pub talkgroup: TalkgroupId,
     /// Who.
     pub talker: Talker,
-    /// The agreement under which it crossed the border, if it did.
-    pub agreement: Option<String>,
-    /// In which priority.
-    pub priority: Priority,
+    /// The agreements under which it crossed the border, that by which it came in or was first heard there in front.
+    pub agreements: Vec<String>,
+    /// The authority that relayed it, if not the talker's own.
+    pub via: Option<Authority>,
+    /// In which tier.
+    pub tier: Tier,
+    /// At which level; unknown of a talker that the home named.
+    pub level: Option<Level>,
     /// Its number.
     pub spurt: Spurt,
     /// How long.
@@ -108,6 +132,7 @@ pub struct Call {
 pub(crate) struct Outbox {
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) events: VecDeque<Event>,
+    pub(super) blame: Blame,
 }
 
 impl Outbox {
@@ -121,5 +146,9 @@ impl Outbox {
 
     pub(crate) fn event(&mut self, event: Event) {
         self.events.push_back(event);
+    }
+
+    pub(crate) fn misbehaved(&mut self, session: SessionId, what: &'static str, now: Instant) {
+        self.events.extend(self.blame.blame(session, what, now));
     }
 }

@@ -281,8 +281,18 @@ impl Hub {
             Message::EmergencyEnd { talkgroup, party: Some(party) } => {
                 let speaks_for_own = self.peers.get(&session).is_some_and(|peer| peer.identity.authority == party.authority);
                 match self.view_of(session, &talkgroup) {
-                    Some(view) if speaks_for_own => view.0.end_emergency(session, &party, view.1),
-                    _ => self.out.event(Event::Misbehaved(session, "emergency end for another authority")),
+                    // Only the home decides; from it the message has crossed a change of sides.
+                    Some((view, out)) if speaks_for_own => {
+                        if matches!(view.side, Side::Arbiter(_)) {
+                            view.end_emergency(session, &party, out);
+                        }
+                    }
+                    _ => self.out.misbehaved(session, "emergency end for another authority", now),
+                }
+            }
+            Message::EmergencyEndRefused { talkgroup, party: Some(party), cause } => {
+                if let Some((view, out)) = self.view_of(session, &talkgroup) {
+                    view.emergency_end_refused(session, &party, cause, out);
                 }
             }
             Message::EmergencyState { talkgroup, active, originator } => {
@@ -298,6 +308,7 @@ impl Hub {
             | Message::AffiliateRefused(..)
             | Message::Deaffiliate(_)
             | Message::EmergencyEnd { .. }
+            | Message::EmergencyEndRefused { .. }
             | Message::FarSide(_) => self.misbehaved(session, "not a gateway's message", now),
         }
     }
@@ -312,7 +323,7 @@ impl Hub {
             pair.contains(&&far) && pair.contains(&&own)
         };
         if !words.iter().all(theirs) {
-            self.out.event(Event::Misbehaved(session, "agreement of other authorities"));
+            self.out.misbehaved(session, "agreement of other authorities", now);
         }
         let words: Vec<Agreement> = words.into_iter().filter(theirs).collect();
         for bridge in self.bridges.iter_mut().filter(|b| *b.plan.far(&own) == far) {
@@ -370,7 +381,7 @@ impl Hub {
         } else {
             let Some(announced) = peer.announced.remove(view.id()) else {
                 if !view.far.contains_key(&session) {
-                    self.out.event(Event::Misbehaved(session, "sync that was not asked for"));
+                    self.out.misbehaved(session, "sync that was not asked for", now);
                 }
                 return;
             };

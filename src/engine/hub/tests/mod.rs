@@ -5,6 +5,8 @@ mod calls;
 mod emergency;
 mod net;
 mod random;
+mod records;
+mod refusals;
 mod rights;
 mod sessions;
 mod unit;

@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use wire::control::{Floor, FloorBody, Message, Request};
 use wire::datagram::{Datagram, Voice};
-use wire::{Epoch, Identity, Priority, Reason, RequestId, SessionId, Spurt, TalkgroupId, Tier};
+use wire::{Epoch, Identity, Level, Priority, Reason, RequestId, SessionId, Spurt, TalkgroupId, Tier};
 
 use super::unit::{Unit, epoch, ms};
 use crate::floor::table::State;
@@ -64,6 +64,8 @@ pub(super) struct Net {
     conns: Vec<Conn>,
     next_session: u64,
     heard: BTreeMap<(usize, u16), Heard>,
+    /// Hub, handle and level of every frame fanned out.
+    pub(super) levels: Vec<(usize, u16, Level)>,
     /// Whether queues are drained in a random order.
     pub(super) shuffle: Option<u64>,
 }
@@ -83,6 +85,7 @@ impl Net {
             conns: Vec::new(),
             next_session: 0,
             heard: BTreeMap::new(),
+            levels: Vec::new(),
             shuffle: None,
         }
     }
@@ -243,13 +246,14 @@ impl Net {
         match output {
             Output::Control(session, message) => {
                 if let Message::Floor(floor) = &message {
-                    self.note_floor(hub, session, &floor.body, floor.party.as_ref());
+                    self.note_floor(hub, session, floor);
                 }
                 self.send(End::Hub(hub), session, Packet::Control(message));
             }
             Output::Voice(fanout) => {
                 let Ok(Some(Datagram::Voice(voice))) = Datagram::decode(fanout.datagram.clone()) else { panic!("not voice") };
                 self.check_fanout(hub, &voice);
+                self.levels.push((hub, voice.handle.0, fanout.level));
                 assert_eq!(voice.tier, fanout.tier, "the class follows the frame");
                 for session in fanout.to.iter().filter(|s| **s != fanout.except) {
                     self.send(End::Hub(hub), *session, Packet::Datagram(fanout.datagram.clone()));
@@ -289,9 +293,18 @@ impl Net {
         }
     }
 
-    /// Remembers who holds which spurt; the tests use one talkgroup per hub, so handle 1.
-    fn note_floor(&mut self, hub: usize, session: SessionId, body: &FloorBody, party: Option<&Identity>) {
-        let (spurt, who) = match body {
+    /// A hub's number for a talkgroup that is named there or at the home: hubs number in the order of their plan.
+    fn handle_of(&self, hub: usize, named: &TalkgroupId) -> u16 {
+        let plan = &self.plans[hub];
+        let bridged = plan.bridges.iter().find(|bridge| bridge.home == *named).map(|bridge| bridge.own(&plan.gateway.authority));
+        let place = plan.talkgroups.iter().position(|tg| tg.id == *named || Some(&tg.id) == bridged).unwrap_or(0);
+        u16::try_from(place + 1).unwrap()
+    }
+
+    /// Remembers who holds which spurt.
+    fn note_floor(&mut self, hub: usize, session: SessionId, floor: &Floor) {
+        let party = floor.party.as_ref();
+        let (spurt, who) = match &floor.body {
             FloorBody::Granted(granted) => {
                 let unit = self.units.iter().find(|u| u.session == Some(session)).map(|u| u.identity.clone());
                 (granted.spurt, party.cloned().or(unit))
@@ -306,7 +319,7 @@ impl Net {
             | FloorBody::Ack { .. } => return,
         };
         let Some(who) = who else { return };
-        let heard = self.heard.entry((hub, 1)).or_default();
+        let heard = self.heard.entry((hub, self.handle_of(hub, &floor.talkgroup))).or_default();
         let granted = heard.talkers.entry(spurt.to_bits()).or_insert_with(|| who.clone());
         assert_eq!(*granted, who, "hub {hub}: {spurt} given to two");
     }
@@ -439,6 +452,12 @@ impl Net {
 
     pub(super) fn mode(&self, hub: usize) -> Mode {
         self.hubs[hub].status(self.now).talkgroups[0].mode
+    }
+
+    /// The number of the newest grant a unit was told of, since the last look.
+    pub(super) fn granted(&self, unit: usize) -> Spurt {
+        let granted = |event: &handset::Event| if let handset::Event::Granted(_, granted) = event { Some(granted.spurt) } else { None };
+        self.units[unit].told.iter().rev().find_map(granted).unwrap()
     }
 
     /// What a unit was told since the last look.

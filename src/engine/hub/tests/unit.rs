@@ -191,6 +191,7 @@ impl Unit {
                 | Event::Refused(_)
                 | Event::Queued(..)
                 | Event::Emergency(..)
+                | Event::EmergencyEndRefused(..)
                 | Event::FarSide(_)
                 | Event::Interrupted(..)
                 | Event::GatewayLost => {}
@@ -227,6 +228,7 @@ fn word(event: &Event) -> Option<String> {
         Event::Taken(_, taken) => format!("taken {} {}", taken.talker.identity, taken.tier),
         Event::Idle(_, _, lost) => if *lost { "lost" } else { "idle" }.into(),
         Event::Emergency(_, active, who) => format!("emergency {active} {who}"),
+        Event::EmergencyEndRefused(_, cause) => format!("emergency end refused {cause}"),
         Event::FarSide(far) => format!("far {} {}", far.authority, if far.present { "present" } else { "away" }),
         Event::AffiliateRefused(_, reason) => format!("affiliate_refused {reason}"),
         Event::Refused(reason) => format!("refused {reason}"),
@@ -284,6 +286,16 @@ pub(super) fn plan(authority: &str, talkgroup: &str, far: &str) -> Plan {
         bridges: vec![bridge()],
         unit_rate_kbps: 128,
     }
+}
+
+/// The plan with a second talkgroup and a second bridge beside the first.
+pub(super) fn with_second(mut plan: Plan) -> Plan {
+    let own = plan.gateway.authority.clone();
+    let (home, partner): (TalkgroupId, TalkgroupId) = ("nl/fire-1".parse().unwrap(), "be/fire-3".parse().unwrap());
+    let second = Bridge { agreement: "EMR-2026-02".into(), home, partner, ..bridge() };
+    plan.talkgroups.push(Talkgroup { id: second.own(&own).clone(), ..plan.talkgroups[0].clone() });
+    plan.bridges.push(second);
+    plan
 }
 
 pub(super) fn nl() -> Plan {

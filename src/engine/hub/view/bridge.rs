@@ -5,6 +5,7 @@ use std::time::Instant;
 use wire::control::{FarSide, FloorBody, Idle, Message};
 use wire::{Authority, Epoch, Identity, Priority, RequestId, RevokeCause, SessionId, Spurt, Tier};
 
+use super::call::Over;
 use super::{Side, View};
 use crate::floor::Party;
 use crate::floor::arbiter::{Arbiter, Current};
@@ -27,12 +28,12 @@ impl View {
         if let Side::Arbiter(arbiter) = &mut self.side {
             arbiter.renumber(epoch, now);
         }
-        self.drain(out);
+        self.drain(now, out);
     }
 
     /// Partner: the home answered the sync. Whoever talks or waits here is taken along to it.
     pub(crate) fn follow(&mut self, home: Far, epoch: Epoch, announced: Option<&(Party, RequestId)>, now: Instant, out: &mut Outbox) {
-        self.drain(out);
+        self.drain(now, out);
         self.away.remove(&home.authority);
         self.detached = None;
         self.tell_far_side(&home.authority, true, out);
@@ -43,7 +44,7 @@ impl View {
             // A talker that has released already is not taken along; its tail is over here.
             arbiter.end_tail(now);
         }
-        self.drain(out);
+        self.drain(now, out);
         self.source = None;
         if let Side::Arbiter(arbiter) = &self.side {
             let current = arbiter.current();
@@ -89,7 +90,7 @@ impl View {
             }
             Side::Partner(_) => self.arbitrate_alone(now, out),
         }
-        self.drain(out);
+        self.drain(now, out);
     }
 
     /// The home does not admit or answer an emergency: this view arbitrates, and is heard on its own side only.
@@ -125,15 +126,17 @@ impl View {
                 out,
             );
         }
+        let home = follower.home.session;
         let (talking, waiting) = follower.dissolve();
         let Side::Arbiter(arbiter) = &mut self.side else { return };
         match talking {
             Some(Talking::Local { claim, spurt, since, relinquished: false, .. }) => {
                 arbiter.carry_on(claim, Some(spurt), now.saturating_duration_since(since), now);
             }
-            Some(Talking::Local { spurt, relinquished: true, .. }) => {
+            Some(Talking::Local { claim, spurt, since, relinquished: true, .. }) => {
                 let idle = Idle { spurt, last_seq: None, cause: None, followed: false };
                 self.tell_members(None, &FloorBody::Idle(idle), out);
+                self.record(Over::of_own(claim, spurt, since, None, now), now, out);
             }
             Some(Talking::Remote { taken, spurt, since }) => {
                 self.gate.cut_all();
@@ -143,9 +146,7 @@ impl View {
                     out,
                 );
                 if let Some(taken) = taken {
-                    let duration = now.saturating_duration_since(since);
-                    let cause = Some(RevokeCause::Disconnected);
-                    self.record(taken.talker, Priority::of(taken.tier), spurt, duration, cause, out);
+                    self.record(Over::of_far(home, taken, since, Some(RevokeCause::Disconnected), now), now, out);
                 }
             }
             None => {}

@@ -2,14 +2,15 @@
 
 use std::time::Instant;
 
-use wire::control::{Floor, FloorBody, Message, Release, Request, Talker};
-use wire::{DenyCause, Identity, Priority, RevokeCause, SessionId, Spurt, Tier};
+use wire::control::{Floor, FloorBody, Message, Release, Request};
+use wire::{DenyCause, Identity, Priority, SessionId, TalkgroupId, Tier};
 
+use super::call::Over;
 use super::{Side, View};
 use crate::floor::{Claim, Party};
 use crate::hub::bridges::Far;
 use crate::hub::follower::Relay;
-use crate::hub::output::{Call, Event, Outbox};
+use crate::hub::output::{Event, Outbox};
 use crate::hub::rights::{fit_to_ceiling, judge_foreign, judge_local, may_end_emergency};
 
 /// Most units in emergency that one talkgroup keeps apart; a peer that names more is not believed.
@@ -35,7 +36,7 @@ impl View {
                 self.claim_of_member(claim, request, now, out);
             }
         }
-        self.drain(out);
+        self.drain(now, out);
     }
 
     pub(super) fn claim_of_member(&mut self, claim: Claim, request: &Request, now: Instant, out: &mut Outbox) {
@@ -47,14 +48,14 @@ impl View {
         let asked = fit_to_ceiling(claim.priority, &home.their_inbound);
         match judge_foreign(&home.their_inbound, &home.outbound, asked) {
             Ok(_) => follower.forward(claim, now, out),
-            // A unit that holds the emergency right is never refused by its own gateway.
-            Err(_) if claim.priority.tier == Tier::Emergency => {
-                self.detach(now, out);
-                self.claim(claim, now, out);
-            }
             Err(cause) => {
                 let agreement = Some(home.agreement.clone());
                 out.event(self.denied_event(&claim.party.identity, cause, agreement));
+                // A unit that holds the emergency right is never refused by its own gateway: only the border does.
+                if claim.priority.tier == Tier::Emergency {
+                    self.detach(now, out);
+                    return self.claim(claim, now, out);
+                }
                 self.deny(claim.party.session, None, request, cause, out);
             }
         }
@@ -89,7 +90,7 @@ impl View {
                 self.claim(claim, now, out);
             }
         }
-        self.drain(out);
+        self.drain(now, out);
     }
 
     pub(super) fn deny(&self, session: SessionId, party: Option<Identity>, request: &Request, cause: DenyCause, out: &mut Outbox) {
@@ -114,7 +115,7 @@ impl View {
                 self.relay(relays, now, out);
             }
         }
-        self.drain(out);
+        self.drain(now, out);
     }
 
     /// A floor message of the home.
@@ -125,11 +126,13 @@ impl View {
         if follower.home.session != session {
             return;
         }
-        if follower.refuses_emergency(floor) {
+        if let Some(denied) = follower.refused_emergency(floor) {
             // A unit that holds the emergency right is never refused by its own gateway.
+            let (identity, cause, agreement) = (denied.0.clone(), denied.1, Some(follower.home.agreement.clone()));
+            out.event(self.denied_event(&identity, cause, agreement));
             self.detach(now, out);
             self.raise_waiting_emergencies(out);
-            self.drain(out);
+            self.drain(now, out);
             return;
         }
         if let FloorBody::Taken(taken) = &floor.body
@@ -138,42 +141,35 @@ impl View {
             // Nobody speaks for another authority: the spurt is neither shown nor heard.
             self.gate.open(taken.spurt);
             self.gate.cut(taken.spurt);
-            out.event(Event::Misbehaved(session, "talker of an authority that the home may not speak for"));
+            out.misbehaved(session, "talker of an authority that the home may not speak for", now);
             return;
         }
         let relays = follower.handle(floor, &mut self.gate, member, now, out);
         self.relay(relays, now, out);
     }
 
-    pub(crate) fn relay(&self, relays: Vec<Relay>, now: Instant, out: &mut Outbox) {
+    pub(crate) fn relay(&mut self, relays: Vec<Relay>, now: Instant, out: &mut Outbox) {
         for relay in relays {
             match relay {
                 Relay::To(session, body) => self.tell_member(session, body, out),
                 Relay::Others(except, body) => self.tell_members(except, &body, out),
-                Relay::LocalEnded { claim, spurt, since, cause } => {
-                    let duration = now.saturating_duration_since(since);
-                    self.record(claim.talker, claim.priority, spurt, duration, cause, out);
+                Relay::Denied(party, request, cause) => {
+                    let agreement = self.home().map(|home| home.agreement.clone());
+                    out.event(self.denied_event(&party.identity, cause, agreement));
+                    self.tell_member(party.session, FloorBody::Deny { request, cause }, out);
                 }
-                Relay::RemoteEnded { taken, since, cause } => {
-                    let duration = now.saturating_duration_since(since);
-                    self.record(taken.talker, Priority::of(taken.tier), taken.spurt, duration, cause, out);
+                Relay::LocalEnded { claim, spurt, since, cause } => self.record(Over::of_own(claim, spurt, since, cause, now), now, out),
+                Relay::RemoteEnded { session, taken, since, cause } => {
+                    self.record(Over::of_far(session, taken, since, cause, now), now, out);
                 }
             }
         }
+        self.note_crossing();
     }
 
-    pub(super) fn record(
-        &self,
-        talker: Talker,
-        priority: Priority,
-        spurt: Spurt,
-        duration: std::time::Duration,
-        ended_by: Option<RevokeCause>,
-        out: &mut Outbox,
-    ) {
-        let crossing = self.far.values().chain(&self.detached).next().map(|far| far.agreement.clone());
-        let call = Call { talkgroup: self.id().clone(), talker, agreement: crossing, priority, spurt, duration, ended_by };
-        out.event(Event::Call(Box::new(call)));
+    /// The home that this view follows.
+    fn home(&self) -> Option<&Far> {
+        if let Side::Partner(follower) = &self.side { Some(&follower.home) } else { None }
     }
 
     // === Group emergency ===
@@ -189,7 +185,7 @@ impl View {
         self.tell_emergency(who, out);
     }
 
-    /// Somebody asks to end the group emergency; ignored unless it may.
+    /// Somebody asks to end the group emergency: a member, or a peer for one of its units.
     pub(crate) fn end_emergency(&mut self, session: SessionId, who: &Identity, out: &mut Outbox) {
         if let Side::Partner(follower) = &self.side {
             let message = Message::EmergencyEnd { talkgroup: follower.home.home.clone(), party: Some(who.clone()) };
@@ -200,7 +196,15 @@ impl View {
             Some(far) => far.inbound.emergency && far.inbound.ceiling.dispatcher,
             None => self.plan.rights(who).emergency,
         };
+        if self.emergency.is_empty() {
+            // Over already, perhaps ended by somebody else in this very moment: the asker hears so.
+            let (talkgroup, _) = self.named_for(session, who);
+            out.control(session, Message::EmergencyState { talkgroup, active: false, originator: who.clone() });
+            return;
+        }
         if !may_end_emergency(who, &self.emergency, may_raise) {
+            let agreement = self.far.get(&session).map(|far| far.agreement.clone());
+            self.refuse_emergency_end(session, who, DenyCause::EmergencyEndNotAllowed, agreement, out);
             return;
         }
         if who.kind == wire::Kind::Dispatcher {
@@ -209,6 +213,30 @@ impl View {
             self.emergency.retain(|unit| unit != who);
         }
         self.tell_emergency(who, out);
+    }
+
+    /// The home does not end the group emergency for one of this side.
+    pub(crate) fn emergency_end_refused(&self, from: SessionId, party: &Identity, cause: DenyCause, out: &mut Outbox) {
+        let Some(home) = self.home().filter(|home| home.session == from) else { return };
+        let agreement = Some(home.agreement.clone());
+        let asker = self.members.iter().find(|(_, talker)| talker.identity == *party).map(|(session, _)| *session);
+        if let Some(session) = asker {
+            self.refuse_emergency_end(session, party, cause, agreement, out);
+        }
+    }
+
+    fn refuse_emergency_end(&self, session: SessionId, who: &Identity, cause: DenyCause, agreement: Option<String>, out: &mut Outbox) {
+        let (talkgroup, party) = self.named_for(session, who);
+        out.control(session, Message::EmergencyEndRefused { talkgroup, party, cause });
+        out.event(self.denied_event(who, cause, agreement));
+    }
+
+    /// How talkgroup and party are named on a session: between gateways by the home's name, and with the unit.
+    fn named_for(&self, session: SessionId, who: &Identity) -> (TalkgroupId, Option<Identity>) {
+        match self.far.get(&session) {
+            Some(far) => (far.home.clone(), Some(who.clone())),
+            None => (self.id().clone(), None),
+        }
     }
 
     /// A partner that was alone brings its group emergency along, as far as the bridge admits one.

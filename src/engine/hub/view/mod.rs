@@ -4,6 +4,7 @@
 //! own sessions; far ends are peers with an active bridge. Voice passes the gate once and is fanned out as it came.
 
 mod bridge;
+mod call;
 mod floor;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +14,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use wire::control::{Affiliated, FarSide, Floor, FloorBody, Idle, Message, Taken, Talker};
 use wire::datagram::Voice;
-use wire::{Authority, Epoch, Handle, Identity, Level, Reason, RevokeCause, Seq, SessionId, Spurt, TalkgroupId, Tier};
+use wire::{Authority, Epoch, Handle, Identity, Level, Priority, Reason, RevokeCause, Seq, SessionId, Spurt, TalkgroupId, Tier};
 
 use super::bridges::Far;
 use super::follower::{Follower, Talking};
@@ -25,6 +26,7 @@ use crate::floor::say::Say;
 use crate::floor::{Claim, Party};
 use crate::gate::{Admit, Gate};
 use crate::plan::Talkgroup;
+use call::{Calls, Over};
 
 /// Frames at the beginning of a spurt that may have been spoken before the grant and come at once: 300 ms.
 const BACKLOG_FRAMES: u16 = 15;
@@ -47,7 +49,7 @@ struct LastFrame {
     session: SessionId,
     spurt: Spurt,
     seq: Seq,
-    tier: Tier,
+    class: (Tier, Level),
     /// How many more may pass.
     copies: u8,
 }
@@ -73,7 +75,7 @@ pub(crate) struct View {
     last_frame: Option<LastFrame>,
     /// The session from which the newest spurt came.
     source: Option<SessionId>,
-    level: Level,
+    calls: Calls,
 }
 
 impl View {
@@ -92,7 +94,7 @@ impl View {
             listeners: Arc::from([]),
             last_frame: None,
             source: None,
-            level: Level::default(),
+            calls: Calls::default(),
         }
     }
 
@@ -149,7 +151,7 @@ impl View {
                 self.relay(relays, now, out);
             }
         }
-        self.drain(out);
+        self.drain(now, out);
     }
 
     // === Members ===
@@ -186,7 +188,7 @@ impl View {
                 self.relay(relays, now, out);
             }
         }
-        self.drain(out);
+        self.drain(now, out);
     }
 
     /// Who talks, for late entry.
@@ -222,23 +224,24 @@ impl View {
     pub(crate) fn voice(&mut self, session: SessionId, voice: &Voice, bytes: Bytes, now: Instant, out: &mut Outbox) {
         let copy = self.last_frame.as_mut().filter(|l| (l.session, l.spurt, l.seq) == (session, voice.spurt, voice.seq));
         let copy = copy.filter(|_| self.gate.newest() == voice.spurt);
-        let tier = match copy {
+        let (tier, level) = match copy {
             Some(LastFrame { copies: 0, .. }) => return,
             Some(last) => {
                 last.copies -= 1;
-                last.tier
+                last.class
             }
             None => {
-                // The tier is the grant's; what a member writes into its frames lifts nothing.
-                let tier = self.tier_of(session).unwrap_or(voice.tier);
+                // Tier and level are the grant's; what a member writes into its frames lifts nothing. The home tells no levels.
+                let granted = self.priority_of(session);
+                let class = granted.map_or_else(|| (voice.tier, Level::default()), |priority| (priority.tier, priority.level));
                 if !self.admit(session, voice, now, out) {
-                    self.drain(out);
+                    self.drain(now, out);
                     return;
                 }
                 if voice.last {
-                    self.last_frame = Some(LastFrame { session, spurt: voice.spurt, seq: voice.seq, tier, copies: COPIES });
+                    self.last_frame = Some(LastFrame { session, spurt: voice.spurt, seq: voice.seq, class, copies: COPIES });
                 }
-                tier
+                class
             }
         };
         let as_it_came = voice.handle == self.handle && voice.tier == tier;
@@ -248,17 +251,17 @@ impl View {
             except: session,
             datagram,
             tier,
-            level: self.level,
+            level,
             backlog: voice.seq.0 < BACKLOG_FRAMES,
         }));
-        self.drain(out);
+        self.drain(now, out);
     }
 
-    /// The tier in which whoever is heard on this session was granted; `None` for the home, whose frames are the truth.
-    fn tier_of(&self, session: SessionId) -> Option<Tier> {
+    /// The priority in which whoever is heard on this session was granted; `None` for the home, whose frames are the truth.
+    fn priority_of(&self, session: SessionId) -> Option<Priority> {
         match &self.side {
-            Side::Arbiter(arbiter) => arbiter.current().map(|current| current.claim.priority.tier),
-            Side::Partner(follower) => follower.tier_of(session),
+            Side::Arbiter(arbiter) => arbiter.current().map(|current| current.claim.priority),
+            Side::Partner(follower) => follower.priority_of(session),
         }
     }
 
@@ -294,7 +297,7 @@ impl View {
 
     /// Whether a spurt from that session is carried to a far side: agreed with it, and, if it came from another far side, listed
     /// under *onward* in the agreements with both.
-    fn carries(&self, source: Option<SessionId>, to: &Far) -> bool {
+    pub(super) fn carries(&self, source: Option<SessionId>, to: &Far) -> bool {
         let from = source.and_then(|session| self.far.get(&session)).filter(|from| from.session != to.session);
         to.hears_us() && from.is_none_or(|from| from.onward.contains(&to.authority) && to.onward.contains(&from.authority))
     }
@@ -317,11 +320,11 @@ impl View {
             }
             Side::Partner(_) => {}
         }
-        self.drain(out);
+        self.drain(now, out);
     }
 
     /// Passes on what the arbiter said.
-    pub(crate) fn drain(&mut self, out: &mut Outbox) {
+    pub(crate) fn drain(&mut self, now: Instant, out: &mut Outbox) {
         let own_side_only = self.detached.is_some() || (self.far.is_empty() && !self.away.is_empty());
         // The spurt that ended in this round; what comes next tells whether somebody follows.
         let mut over = None;
@@ -356,10 +359,9 @@ impl View {
                 }
                 Say::Began(spurt) => {
                     self.gate.open(spurt);
-                    let current = arbiter.current().map(|current| &current.claim);
-                    self.level = current.map_or_else(Level::default, |claim| claim.priority.level);
-                    self.source = current.map(|claim| claim.party.session);
+                    self.source = arbiter.current().map(|current| current.claim.party.session);
                     self.renew_listeners();
+                    self.note_crossing();
                     self.tell_far_over(over.take().map(|(session, idle)| (session, Idle { followed: true, ..idle })), out);
                 }
                 Say::Ended(ended) => {
@@ -367,7 +369,17 @@ impl View {
                         ended.party.session,
                         Idle { spurt: ended.spurt, last_seq: ended.last_seq, cause: ended.cause, followed: false },
                     ));
-                    self.record(ended.talker, ended.priority, ended.spurt, ended.duration, ended.cause, out);
+                    let over = Over {
+                        session: ended.party.session,
+                        talker: ended.talker,
+                        tier: ended.priority.tier,
+                        level: Some(ended.priority.level),
+                        via: None,
+                        spurt: ended.spurt,
+                        duration: ended.duration,
+                        ended_by: ended.cause,
+                    };
+                    self.record(over, now, out);
                 }
             }
         }

@@ -162,6 +162,8 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
             active,
             originator
         }),
+        (talkgroup(), of(identity()), prop::sample::select(DenyCause::ALL))
+            .prop_map(|(talkgroup, party, cause)| Message::EmergencyEndRefused { talkgroup, party, cause }),
         far_side().prop_map(Message::FarSide),
         vec(agreement(), 0..4).prop_map(Message::Agreements),
         sync().prop_map(|sync| Message::Sync(Box::new(sync))),

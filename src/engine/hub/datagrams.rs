@@ -1,0 +1,108 @@
+//! Datagrams of units and peers: voice, heartbeats, and the repeats of emergency requests.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use wire::control::{Floor, FloorBody, Message, Revoke};
+use wire::datagram::{Datagram, Heartbeat, Voice};
+use wire::{Reason, RequestId, RevokeCause, SessionId, Spurt, TalkgroupId};
+
+use super::output::{Event, Output};
+use super::{Hub, Session, Stage};
+
+/// Least time between two words to a unit that its voice is not heard.
+const UNHEARD_EVERY: Duration = Duration::from_secs(1);
+
+/// What a unit was told last about voice that nobody hears.
+#[derive(Debug, Default)]
+pub(super) struct Unheard {
+    told: Option<(TalkgroupId, Spurt, Instant)>,
+}
+
+impl Unheard {
+    /// Whether to tell it now: once for each spurt, and not too often.
+    fn is_news(&mut self, talkgroup: &TalkgroupId, spurt: Spurt, now: Instant) -> bool {
+        let is_news = self
+            .told
+            .as_ref()
+            .is_none_or(|(told, number, at)| (told, *number) != (talkgroup, spurt) && now.saturating_duration_since(*at) >= UNHEARD_EVERY);
+        if is_news {
+            self.told = Some((talkgroup.clone(), spurt, now));
+        }
+        is_news
+    }
+}
+
+impl Hub {
+    /// A datagram arrived. Bytes that are none are dropped; the transport counts them.
+    pub fn handle_datagram(&mut self, session: SessionId, bytes: Bytes, now: Instant) {
+        if !matches!(self.sessions.get(&session), Some(Session { stage: Stage::Up, .. })) {
+            return;
+        }
+        match Datagram::decode(bytes.clone()) {
+            Ok(Some(Datagram::Voice(voice))) => self.handle_voice(session, &voice, bytes, now),
+            Ok(Some(Datagram::Heartbeat(beat))) => self.handle_heartbeat(session, beat, now),
+            Ok(Some(Datagram::Emergency(message))) => self.handle_emergency_datagram(session, *message, now),
+            Ok(None) => {}
+            Err(_) => {
+                self.out.misbehaved(session, "malformed datagram", now);
+                if self.sessions.get_mut(&session).is_some_and(|entry| !entry.limits.malformed(now)) {
+                    self.end(session, Reason::Malformed, now);
+                }
+            }
+        }
+    }
+
+    fn handle_voice(&mut self, session: SessionId, voice: &Voice, bytes: Bytes, now: Instant) {
+        let (talkgroup, is_unit) = match self.peers.get(&session) {
+            Some(peer) => (peer.handles.get(&voice.handle), false),
+            None if self.sessions.get_mut(&session).is_some_and(|entry| entry.limits.frame(now)) => (self.handles.get(&voice.handle), true),
+            None => return,
+        };
+        let Some(view) = talkgroup.and_then(|id| self.views.get_mut(id)) else { return };
+        if is_unit && view.lacks_grant(session, now) {
+            let talkgroup = view.id().clone();
+            self.tell_unheard(session, talkgroup, voice.spurt, now);
+        } else {
+            view.voice(session, voice, bytes, now, &mut self.out);
+        }
+    }
+
+    /// Voice without a grant (TS 24.380 6.3.5.7): the unit learns that nobody hears it, and the records that it tried.
+    fn tell_unheard(&mut self, session: SessionId, talkgroup: TalkgroupId, spurt: Spurt, now: Instant) {
+        let Some(entry) = self.sessions.get_mut(&session) else { return };
+        if !entry.unheard.is_news(&talkgroup, spurt, now) {
+            return;
+        }
+        let identity = entry.caller.identity.clone();
+        // The gateway knows of no request; the spurt says which grant it is that does not hold.
+        let revoke = Revoke { request: RequestId(0), spurt, cause: RevokeCause::NoPermission, grace_ms: 0 };
+        let floor = Floor { talkgroup: talkgroup.clone(), party: None, body: FloorBody::Revoke(revoke) };
+        self.out.control(session, Message::Floor(floor));
+        self.out.event(Event::Unheard { talkgroup, identity, spurt });
+    }
+
+    fn handle_heartbeat(&mut self, session: SessionId, beat: Heartbeat, now: Instant) {
+        match self.peers.get_mut(&session) {
+            Some(peer) => peer.liveness.handle_heartbeat(beat, now),
+            // A unit's beat is answered at once; the unit watches for the echo.
+            None => {
+                let echo = Datagram::Heartbeat(Heartbeat { seq: beat.seq, echo: beat.seq });
+                self.out.outputs.push_back(Output::Datagram(session, echo.encode()));
+            }
+        }
+    }
+
+    /// Only an emergency request may come this way; it is the same message as on the stream, so a repeat is harmless.
+    fn handle_emergency_datagram(&mut self, session: SessionId, message: Message, now: Instant) {
+        let released = self.sessions.get(&session).and_then(|entry| entry.released);
+        let is_wanted = matches!(
+            &message,
+            Message::Floor(Floor { body: FloorBody::Request(request), .. })
+                if request.priority.tier == wire::Tier::Emergency && Some(request.request) > released
+        );
+        if is_wanted {
+            self.handle_message(session, message, now);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What units say to their gateway: joins, floor control, ends of emergencies; each is judged here before any view sees it.
+
+use std::time::Instant;
+
+use wire::control::{Floor, FloorBody, Message};
+use wire::{DenyCause, Identity, Reason, RequestId, RevokeCause, SessionId, TalkgroupId};
+
+use super::Hub;
+use super::output::Event;
+use crate::floor::Party;
+
+/// Most talkgroups one unit may join.
+const JOINS_MAX: usize = 64;
+
+impl Hub {
+    pub(super) fn handle_unit_message(&mut self, session: SessionId, message: Message, now: Instant) {
+        if self.sessions.get_mut(&session).is_some_and(|entry| !entry.limits.message(now)) {
+            self.misbehaved(session, "too many messages", now);
+            return;
+        }
+        match message {
+            Message::Affiliate(talkgroup) => self.affiliate(session, talkgroup, now),
+            Message::Deaffiliate(talkgroup) => {
+                if let Some(view) = self.views.get_mut(&talkgroup) {
+                    view.leave(session, RevokeCause::Disconnected, now, &mut self.out);
+                }
+            }
+            Message::Floor(floor) => self.handle_unit_floor(session, &floor, now),
+            Message::EmergencyEnd { talkgroup, party: None } => {
+                let Some(who) = self.caller(session).map(|caller| caller.identity.clone()) else { return };
+                let refusal = match self.views.get_mut(&talkgroup) {
+                    Some(view) if view.members.contains_key(&session) => {
+                        view.end_emergency(session, &who, &mut self.out);
+                        self.rejoin(now);
+                        return;
+                    }
+                    Some(_) => DenyCause::NotAffiliated,
+                    None => DenyCause::UnknownTalkgroup,
+                };
+                self.out.control(session, Message::EmergencyEndRefused { talkgroup: talkgroup.clone(), party: None, cause: refusal });
+                self.out.event(Event::Denied { talkgroup, identity: who, cause: refusal, agreement: None });
+            }
+            Message::Hello(_)
+            | Message::Welcome(_)
+            | Message::Refused(_)
+            | Message::Affiliated(_)
+            | Message::AffiliateRefused(..)
+            | Message::EmergencyEnd { .. }
+            | Message::EmergencyEndRefused { .. }
+            | Message::EmergencyState { .. }
+            | Message::FarSide(_)
+            | Message::Agreements(_)
+            | Message::Sync(_) => self.misbehaved(session, "not a unit's message", now),
+        }
+    }
+
+    fn affiliate(&mut self, session: SessionId, talkgroup: TalkgroupId, now: Instant) {
+        let Some(caller) = self.caller(session).cloned() else { return };
+        let joined = self.views.values().filter(|view| view.members.contains_key(&session)).count();
+        let refusal = match self.views.get_mut(&talkgroup) {
+            None => Reason::UnknownTalkgroup,
+            Some(view) if !view.plan.admits(&caller.identity) => Reason::NotAMember,
+            Some(view) if joined < JOINS_MAX || view.members.contains_key(&session) => {
+                view.join(session, caller.talker(), now, &mut self.out);
+                return;
+            }
+            Some(_) => Reason::TooManySessions,
+        };
+        self.out.event(Event::JoinRefused(talkgroup.clone(), caller.identity, refusal));
+        self.out.control(session, Message::AffiliateRefused(talkgroup, refusal));
+    }
+
+    fn handle_unit_floor(&mut self, session: SessionId, floor: &Floor, now: Instant) {
+        let Some(caller) = self.caller(session) else { return };
+        let party = Party { session, identity: caller.identity.clone() };
+        if let (FloorBody::Release(release), Some(entry)) = (&floor.body, self.sessions.get_mut(&session)) {
+            entry.released = entry.released.max(Some(release.request));
+        }
+        let Some(view) = self.views.get_mut(&floor.talkgroup) else {
+            if let FloorBody::Request(request) = &floor.body {
+                self.refuse(session, floor, party.identity, request.request, DenyCause::UnknownTalkgroup);
+            }
+            return;
+        };
+        match &floor.body {
+            FloorBody::Request(request) if !view.members.contains_key(&session) => {
+                self.refuse(session, floor, party.identity, request.request, DenyCause::NotAffiliated);
+            }
+            FloorBody::Request(request) => {
+                // Only a claim that may be an emergency is one.
+                let urgent = request.priority.tier == wire::Tier::Emergency && view.plan.rights(&party.identity).emergency;
+                if !urgent && self.sessions.get_mut(&session).is_some_and(|entry| !entry.limits.press(now)) {
+                    self.refuse(session, floor, party.identity, request.request, DenyCause::RateLimited);
+                    return;
+                }
+                view.request(session, request, now, &mut self.out);
+            }
+            FloorBody::Release(release) => view.release(&party, release, now, &mut self.out),
+            FloorBody::Granted(_)
+            | FloorBody::Deny { .. }
+            | FloorBody::Queued { .. }
+            | FloorBody::Taken(_)
+            | FloorBody::Idle(_)
+            | FloorBody::Revoke(_)
+            | FloorBody::Ack { .. } => self.misbehaved(session, "floor message of an arbiter", now),
+        }
+    }
+
+    /// Denies a request before any view has judged it.
+    fn refuse(&mut self, session: SessionId, floor: &Floor, identity: Identity, request: RequestId, cause: DenyCause) {
+        let talkgroup = floor.talkgroup.clone();
+        let body = FloorBody::Deny { request, cause };
+        self.out.control(session, Message::Floor(Floor { talkgroup: talkgroup.clone(), party: None, body }));
+        self.out.event(Event::Denied { talkgroup, identity, cause, agreement: None });
+    }
+}
