@@ -164,6 +164,10 @@ class Evidence:
         """The authority that arbitrates the bridged talkgroup of this agency."""
         return self.scene["homes"][agency]
 
+    def agreements(self, authority: str, agency: str) -> set[str]:
+        """The agreements of a country's talkgroup of an agency."""
+        return {name for name, (of, *sides) in self.scene["agreements"].items() if of == agency and authority in sides}
+
     def act(self, name: str) -> list[Call]:
         """The calls of an act, in order."""
         return [call for call in self.calls if call.act == name]

@@ -327,7 +327,7 @@ def end(e: Evidence) -> Iterator[Row]:
 
 
 def _records_wrong(e: Evidence) -> Iterator[str]:
-    """Calls that a gateway carried and did not record, each with talker, tier, outcome and, unless cut, duration."""
+    """Calls that a gateway carried and did not record, each with talker, tier, outcome, agreement and, unless cut, duration."""
     for authority, records in e.records.items():
         left = [record for record in records if record.get("kind") == "call"]
         for call in e.calls:
@@ -347,6 +347,11 @@ def _is_of(e: Evidence, record: Event, call: Call, authority: str) -> bool:
     agency = e.scene["talkgroups"].get(record.get("talkgroup"))
     same = (record.get("talker"), record.get("tier"), record.get("outcome"), agency)
     if same != (call.run.who, call.tier, call.ends, call.agency) or not str(record.get("talkgroup")).startswith(f"{authority}/"):
+        return False
+    named = {record["agreement"], *record.get("further_agreements", [])} if "agreement" in record else set()
+    there = e.agreements(authority, call.agency)
+    # Whoever was granted for all was heard across a border, if only until it was cut; on the own side nothing crosses.
+    if not (named == there if call.crosses else bool(named) and named <= there if call.reach == "all" else not named):
         return False
     if not call.crosses:
         return record.get("duration_ms", 0) > 0

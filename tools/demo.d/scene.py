@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 import speech
-from cast import CAST, CENTRE, HOMES, TALKGROUPS
+from cast import BRIDGES, CAST, CENTRE, HOMES, TALKGROUPS
 from runs import Run
 from stage import COMMAND_S, ROOT, Stage, StageError, now_ms
 from words import Timeline
@@ -194,6 +194,7 @@ class Scene:
             "start_ms": self.timeline.start_ms,
             "end_ms": now_ms(),
             "homes": HOMES,
+            "agreements": BRIDGES,
             "talkgroups": {f"{cc}/{name}": agency for cc, groups in TALKGROUPS.items() for agency, name in groups.items()},
             "clips": clips,
             "runs": [run.described(folder) for run in self.runs],

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.io import wavfile
 
 import speech
-from cast import CAST, CENTRE, HOMES, POLICE
+from cast import BRIDGES, CAST, CENTRE, HOMES, POLICE
 from cast import TALKGROUPS as GROUPS
 
 HERE = Path(__file__).resolve().parent
@@ -88,7 +88,7 @@ def build(folder: Path) -> None:
         speech.split(ASSETS / f"speech-{name}.wav", at_s, folder / "in" / f"{name}-1.wav", folder / "in" / f"{name}-2.wav")
     for path in (folder / "in").iterdir():
         shutil.copyfile(path, folder / "codec" / path.name)
-    scene = {"start_ms": 0.0, "end_ms": END_MS, "homes": HOMES, "talkgroups": TALKGROUPS}
+    scene = {"start_ms": 0.0, "end_ms": END_MS, "homes": HOMES, "agreements": BRIDGES, "talkgroups": TALKGROUPS}
     clips = {path.stem: {"in": f"in/{path.name}", "codec": f"codec/{path.name}"} for path in (folder / "in").iterdir()}
     runs, calls = [], []
     listeners = dict.fromkeys((*ALL, "brand-4"), 100.0) | JOINED
@@ -207,5 +207,8 @@ def _records(folder: Path, authority: str) -> Iterator[dict[str, Any]]:
             granted, _, ended = _times(folder, press)
             record = {"kind": "call", "talkgroup": groups[member.agency], "talker": member.identity}
             record |= {"duration_ms": round(ended - granted)}
+            if press.fields.get("reach", "all") == "all":
+                crossed = [name for name, (agency, *sides) in BRIDGES.items() if agency == member.agency and authority in sides]
+                record |= {"agreement": crossed[0], "further_agreements": crossed[1:]}
             yield record | {"tier": press.fields.get("tier", "normal"), "outcome": press.fields.get("ends", "released")}
     yield from ({"kind": "emergency", "talkgroup": groups[POLICE], "outcome": outcome} for outcome in ("began", "ended"))

@@ -335,6 +335,15 @@ class Afterwards(Graded):
         self.evidence.records["nl"][0]["duration_ms"] += 600
         self.expect(promises.end, "records")
 
+    def test_a_record_of_a_call_that_crossed_without_its_agreement(self) -> None:
+        del self.evidence.records["nl"][0]["agreement"]
+        self.expect(promises.end, "records")
+
+    def test_a_record_of_a_call_on_the_own_side_with_an_agreement(self) -> None:
+        own = [record for record in self.evidence.records["be"] if record["kind"] == "call" and "agreement" not in record]
+        own[0]["agreement"] = "EMR-POL-2026"
+        self.expect(promises.end, "records")
+
 
 if __name__ == "__main__":
     unittest.main()
