@@ -251,6 +251,7 @@ impl Watch {
             Event::Idle(_, spurt, _) => self.unit(number).ear.idle(*spurt, now),
             Event::Emergency(_, true, originator) => self.known(number, originator, "in emergency", now),
             Event::Emergency(_, false, _)
+            | Event::EmergencyEndRefused(..)
             | Event::Connected(_)
             | Event::Refused(_)
             | Event::AffiliateRefused(..)
