@@ -92,10 +92,11 @@ fn bridge(out: &mut String, config: &Config, bridge: &Bridge, now: OffsetDateTim
     let (own, far) = (config.authority(), &bridge.far.authority);
     let arbiter = if bridge.is_home() { "this gateway gives the floor" } else { "the other side's gateway gives the floor" };
     line(out, "arbiter", arbiter)?;
-    let inbound = rights(terms.inbound.talk, terms.inbound.short_data, terms.inbound.emergency);
-    line(out, &format!("{far} may here"), &inbound)?;
-    if terms.inbound.talk || terms.inbound.emergency {
-        let ceiling = &terms.inbound.ceiling;
+    // An emergency is speech: without the right to talk, or above the ceiling, it is denied as well.
+    let ceiling = &terms.inbound.ceiling;
+    let emergency = terms.inbound.talk && terms.inbound.emergency && ceiling.tier == Tier::Emergency;
+    line(out, &format!("{far} may here"), &rights(terms.inbound.talk, terms.inbound.short_data, emergency))?;
+    if terms.inbound.talk {
         let tier = match ceiling.tier {
             Tier::Normal => "normal traffic only",
             Tier::Peril => "up to imminent peril",
@@ -104,7 +105,7 @@ fn bridge(out: &mut String, config: &Config, bridge: &Bridge, now: OffsetDateTim
         let rank = if ceiling.dispatcher { "dispatchers keep their rank" } else { "no dispatcher rank" };
         line(out, "  at most", &format!("{tier}, level {}, {rank}", ceiling.level))?;
     }
-    let outbound = rights(terms.outbound.talk, terms.outbound.short_data, terms.outbound.emergency);
+    let outbound = rights(terms.outbound.talk, terms.outbound.short_data, terms.outbound.talk && terms.outbound.emergency);
     line(out, &format!("{own} may there"), &format!("{outbound}, as far as the other side admits it"))?;
     let onward = if terms.onward.is_empty() { "nobody".to_owned() } else { list(&terms.onward) };
     line(out, "passed on to", &onward)?;

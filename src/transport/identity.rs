@@ -17,8 +17,6 @@ use x509_parser::prelude::{ExtendedKeyUsage, FromDer, GeneralName, X509Certifica
 
 use crate::tls;
 
-/// Longest alias or agency taken from a certificate, in characters; what is longer is cut.
-pub const DISPLAY_MAX_CHARS: usize = 64;
 /// Longest chain accepted, leaf included.
 pub(crate) const CHAIN_MAX: usize = 4;
 
@@ -96,7 +94,7 @@ impl Certified {
         let identity = identity_of(&certificate)?;
         let subject = certificate.subject();
         let text = |attribute: Option<&x509_parser::x509::AttributeTypeAndValue<'_>>| {
-            attribute.and_then(|value| value.as_str().ok()).map(shown).unwrap_or_default()
+            attribute.and_then(|value| value.as_str().ok()).map(wire::clamp_display).unwrap_or_default()
         };
         let mut alias = text(subject.iter_common_name().next());
         if alias.is_empty() {
@@ -237,9 +235,4 @@ fn identity_of(certificate: &X509Certificate<'_>) -> Result<Identity, IdentityEr
         (Some(uri), 0) => Ok(Identity::from_san(uri)?),
         (first, more) => Err(IdentityError::NoSingleName { count: usize::from(first.is_some()) + more }),
     }
-}
-
-/// Text of a foreign certificate made fit for a screen and a log: no control characters, bounded.
-fn shown(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(DISPLAY_MAX_CHARS).collect()
 }

@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use time::{Date, Month, OffsetDateTime, Time, UtcOffset};
 use toml::Spanned;
 use toml::value::{Datetime, Offset};
-use wire::control::{Agreement, Ceiling, Inbound, Outbound};
-use wire::{Authority, Level, TalkgroupId, Tier};
+use wire::control::{Agreement, Ceiling, Inbound, Message, Outbound};
+use wire::frame::{self, FRAME_MAX_BYTES};
+use wire::{Authority, LIST_MAX, Level, TalkgroupId, Tier};
 
 use super::locate::ConfigError;
 use super::raw::{RawBridge, RawConfig, Text};
@@ -71,6 +72,7 @@ pub(super) fn bridges(
         let terms = Agreement { name: agreement.to_string(), inbound: inbound(pass, raw)?, outbound: outbound(raw), onward, home, partner };
         remark(pass, raw, &terms);
         bridges.push(Bridge { terms, own: own_id, far, from, until });
+        fit_one_message(pass, raw, &bridges)?;
     }
     remark_on_onward(pass, raw, &bridges);
     for (peer, raw) in peers.iter().zip(&raw.peer) {
@@ -171,7 +173,24 @@ fn outbound(raw: &RawBridge) -> Outbound {
     Outbound { talk: raw.outbound.talk, short_data: raw.outbound.short_data, emergency }
 }
 
-/// Rights that cancel each other within one side's words.
+/// All agreements with one authority are told in one message, which its gateway refuses beyond the limits of the protocol.
+fn fit_one_message(pass: &Pass<'_>, raw: &RawBridge, bridges: &[Bridge]) -> Result<(), ConfigError> {
+    let Some(Bridge { far, .. }) = bridges.last() else { return Ok(()) };
+    let told = bridges.iter().filter(|other| other.far.authority == far.authority).map(|other| other.terms.clone());
+    let told: Vec<Agreement> = told.collect();
+    let count = told.len();
+    if frame::fits(&Message::Agreements(told)) {
+        return Ok(());
+    }
+    let message = format!(
+        "the {count} agreements with '{}' do not fit one message any more; it holds {LIST_MAX} of them and {} KiB, so shorten their names and 'onward', or have fewer",
+        far.authority,
+        FRAME_MAX_BYTES / 1_024
+    );
+    Err(pass.error(&raw.agreement, "bridge.agreement", message))
+}
+
+/// Rights that cancel each other within one side's words. Without talk nothing crosses, an emergency neither.
 fn remark(pass: &mut Pass<'_>, raw: &RawBridge, terms: &Agreement) {
     let (inbound, outbound) = (&terms.inbound, &terms.outbound);
     if let (Some(at), true) = (&raw.inbound.emergency, inbound.emergency) {
@@ -179,11 +198,19 @@ fn remark(pass: &mut Pass<'_>, raw: &RawBridge, terms: &Agreement) {
             pass.warn(at, "bridge.inbound.emergency", "true, but ceiling.tier is below emergency: foreign emergencies are denied here");
         }
         if !inbound.talk {
-            pass.warn(at, "bridge.inbound.emergency", "true, but inbound.talk is false: only emergencies of the other side are heard here");
+            pass.warn(
+                at,
+                "bridge.inbound.emergency",
+                "true, but inbound.talk is false: nothing of the other side is heard here, its emergencies neither",
+            );
         }
     }
     if let (Some(at), true, false) = (&raw.outbound.emergency, outbound.emergency, outbound.talk) {
-        pass.warn(at, "bridge.outbound.emergency", "true, but outbound.talk is false: the other side hears nothing but own emergencies");
+        pass.warn(
+            at,
+            "bridge.outbound.emergency",
+            "true, but outbound.talk is false: the other side hears nothing from here, emergencies neither",
+        );
     }
     let nothing = !(inbound.talk || inbound.short_data || inbound.emergency || outbound.talk || outbound.short_data || outbound.emergency);
     if nothing {

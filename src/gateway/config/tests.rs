@@ -168,6 +168,41 @@ fn the_explanation_says_who_may_do_what() {
 }
 
 #[test]
+fn without_talk_no_emergency_crosses_and_nobody_says_it_does() {
+    let text = BASE.replace("inbound = { talk = true", "inbound = { talk = false");
+    let text = text.replace("outbound = { talk = true, short_data = true", "outbound = { talk = false, short_data = true");
+    let loaded = load(&text);
+    for field in ["bridge.inbound.emergency", "bridge.outbound.emergency"] {
+        let warning = loaded.warnings.iter().find(|warning| warning.field == field).unwrap_or_else(|| panic!("no remark on {field}"));
+        assert!(warning.message.contains("emergencies neither"), "{warning:?}");
+    }
+    let told = explain(&loaded, datetime!(2026-06-01 12:00 UTC));
+    assert!(told.contains("be may here   do nothing") && told.contains("nl may there  send short data,"), "{told}");
+    assert!(!told.contains("raise an emergency"), "{told}");
+    let low = load(&BASE.replace("tier = \"emergency\"", "tier = \"peril\""));
+    assert!(explain(&low, datetime!(2026-06-01 12:00 UTC)).contains("be may here   talk\n"));
+}
+
+#[test]
+fn agreements_that_no_message_could_carry_are_refused() {
+    let (head, bridge) = BASE.split_once("[[bridge]]").unwrap();
+    let many = |count: usize, name: &str| {
+        let mut text = head.to_owned();
+        for number in 0..count {
+            text.push_str(&format!("[[talkgroup]]\nname = \"tg-{number}\"\njoin = [\"nl/*/*\"]\n"));
+            let bridge = bridge.replace("nl/pol-1", &format!("nl/tg-{number}")).replace("be/lux-3", &format!("be/tg-{number}"));
+            let bridge = bridge.replace("EMR-2026-01", &format!("{name}{number:03}"));
+            text.push_str(&format!("[[bridge]]{bridge}\n"));
+        }
+        text
+    };
+    assert_eq!(load(&many(40, "EMR-")).config.bridges.len(), 40);
+    let long = "\u{4e00}".repeat(60);
+    let error = Config::from_text(Path::new("nl.toml"), &many(100, &long), false).unwrap_err().to_string();
+    assert!(error.contains(": bridge.agreement: ") && error.contains("do not fit one message any more"), "{error}");
+}
+
+#[test]
 fn an_agreement_out_of_its_dates_is_pointed_out() {
     let late = explain(&load(BASE), datetime!(2027-06-01 12:00 UTC));
     assert!(late.contains("from 2026-01-01T00:00:00Z until 2027-01-01T02:00:00+02:00: NOT IN FORCE NOW"), "{late}");

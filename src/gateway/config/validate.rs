@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use toml::Spanned;
-use wire::{Authority, Identity, Kind, Level, Name, NameError, Pattern, TalkgroupId};
+use wire::{Authority, DISPLAY_MAX_CHARS, Identity, Kind, Level, Name, NameError, Pattern, TalkgroupId};
 
 use super::locate::{ConfigError, Source, Warning};
 use super::raw::{RawConfig, RawListen, RawPurpose, RawTalkgroup, RawTimers, Seconds, Text};
@@ -24,8 +24,6 @@ const PEER_RATE_KBPS: u32 = 512;
 const RATE_KBPS: (u32, u32) = (16, 10_000_000);
 /// One voice stream at 24 kbit/s with its headers, and room for control.
 const ONE_CALL_KBPS: u32 = 64;
-/// Longest title, agency or agreement, in characters.
-pub(super) const DISPLAY_MAX_CHARS: usize = 64;
 
 /// One pass over one file.
 pub(super) struct Pass<'a> {
