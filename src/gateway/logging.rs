@@ -9,8 +9,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
+use tracing::Level;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::redact;
 
 /// Environment variable with the filter: `info`, `talkbridge_gateway=debug,warn`. Default `info`.
 pub const ENV_FILTER: &str = "TALKBRIDGE_LOG";
@@ -70,8 +76,11 @@ pub fn install() -> Result<LogGuard, LoggingError> {
     let guard = LogGuard { lines: writer.lines.clone() };
     let dropped = Arc::clone(&writer.dropped);
     std::thread::Builder::new().name("talkbridge-log".to_owned()).spawn(move || write_out(&receiver, &dropped, &mut io::stderr()))?;
+    let plain = redact::plain_asked_for();
+    let told = filter_fn(move |line| plain || names_nobody(line.target(), *line.level()));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(false);
-    let installed = if json { builder.json().flatten_event(true).try_init() } else { builder.try_init() };
+    let installed =
+        if json { builder.json().flatten_event(true).finish().with(told).try_init() } else { builder.finish().with(told).try_init() };
     installed.map_err(|_already| LoggingError::Twice)?;
     Ok(guard)
 }
@@ -79,6 +88,17 @@ pub fn install() -> Result<LogGuard, LoggingError> {
 fn filter(text: &str) -> Result<EnvFilter, LoggingError> {
     let text = if text.is_empty() { "info" } else { text };
     EnvFilter::try_new(text).map_err(|why| LoggingError::Filter { text: text.to_owned(), why: why.to_string() })
+}
+
+/// Whether a line can hold no address or certificate. Our own lines hash them; the libraries below print them: rustls and
+/// quinn below the level of info, quinn's socket in the warning about a packet that could not be sent.
+fn names_nobody(target: &str, level: Level) -> bool {
+    let most = match target.split("::").next().unwrap_or_default() {
+        "quinn_udp" => Level::ERROR,
+        "quinn" | "quinn_proto" | "rustls" => Level::INFO,
+        _ => Level::TRACE,
+    };
+    level <= most
 }
 
 #[derive(Debug)]
@@ -159,6 +179,19 @@ mod tests {
         let text = String::from_utf8(out).unwrap();
         assert!(text.starts_with("{\"level\":\"WARN\",\"message\":\"log lines dropped\""), "{}", &text[..80]);
         assert!(!text.contains(&format!("line {}", QUEUE_LINES + 6)));
+    }
+
+    #[test]
+    fn libraries_that_print_addresses_are_kept_short() {
+        for (target, level, told) in [
+            ("quinn_udp::imp", Level::WARN, false),
+            ("quinn_proto::endpoint", Level::DEBUG, false),
+            ("rustls::server::hs", Level::TRACE, false),
+            ("quinn_proto::connection", Level::WARN, true),
+            ("talkbridge_transport::endpoint", Level::DEBUG, true),
+        ] {
+            assert_eq!(names_nobody(target, level), told, "{target} {level}");
+        }
     }
 
     #[test]

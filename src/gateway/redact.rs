@@ -19,6 +19,11 @@ pub struct Redactor {
     plain: bool,
 }
 
+/// Whether the environment asks for names in logs.
+pub(crate) fn plain_asked_for() -> bool {
+    std::env::var_os(ENV_IDENTITIES).is_some_and(|value| value == "plain")
+}
+
 impl Redactor {
     /// A redactor with a fresh key; `plain` shows everything.
     pub fn new(plain: bool) -> Self {
@@ -27,7 +32,7 @@ impl Redactor {
 
     /// A redactor as the environment asks for it.
     pub fn from_env() -> Self {
-        Self::new(std::env::var_os(ENV_IDENTITIES).is_some_and(|value| value == "plain"))
+        Self::new(plain_asked_for())
     }
 
     /// An identity for the log: `id:3f9a2c`.

@@ -2,7 +2,7 @@
 //!
 //! Between the sockets and [`crate::link`]. An [`Endpoint`] is a gateway's port: it accepts, and lends a [`Dialer`] that dials
 //! from the same address. A [`Dialer`] of its own, as units have, only dials. Certificate and trust are read anew for each handshake, so that
-//! a reload needs no new socket.
+//! a reload needs no new socket. Nothing here logs an address: whoever asked for the connection knows it, and how to hide it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -123,7 +123,7 @@ impl Core {
             Ok(Ok(quic)) => quic,
             Ok(Err(error)) => {
                 let why = verdict.refused().unwrap_or_else(|| reason::of_handshake(&error, Side::Client));
-                debug!(%addr, %error, reason = %why, "dialling failed");
+                debug!(%error, reason = %why, "dialling failed");
                 return Err(why);
             }
             Err(_) => return Err(Reason::Unreachable),
@@ -182,7 +182,7 @@ impl Endpoint {
         loop {
             let incoming = self.core.quic.accept().await?;
             let Ok(permit) = Arc::clone(&self.handshakes).try_acquire_owned() else {
-                debug!(from = %incoming.remote_address(), port = self.core.port.as_str(), "refused: too many handshakes");
+                debug!(port = self.core.port.as_str(), "refused: too many handshakes");
                 incoming.refuse();
                 continue;
             };
@@ -252,7 +252,6 @@ impl Accepting {
     pub async fn complete(self) -> Result<Connection, Reason> {
         let Self { incoming, permit, endpoint } = self;
         let core = &endpoint.core;
-        let from = incoming.remote_address();
         let verdict = Verdict::default();
         let verifier = CallerVerifier { trust: core.trust.load_full(), port: core.port, verdict: verdict.clone() };
         let crypto = tls::server(core.port, &core.own.load(), verifier, &core.clock).map_err(|error| {
@@ -263,7 +262,7 @@ impl Accepting {
         config.crypto = Arc::new(crypto);
         let refused = |error: &quinn::ConnectionError| {
             let why = verdict.refused().unwrap_or_else(|| reason::of_handshake(error, Side::Server));
-            debug!(%from, port = core.port.as_str(), reason = %why, "handshake refused");
+            debug!(port = core.port.as_str(), reason = %why, "handshake refused");
             why
         };
         let connecting = incoming.accept_with(Arc::new(config)).map_err(|error| refused(&error))?;

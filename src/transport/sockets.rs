@@ -42,7 +42,7 @@ impl Sockets for OsSockets {
             [("receive", socket.set_recv_buffer_size(KERNEL_BUFFER_BYTES)), ("send", socket.set_send_buffer_size(KERNEL_BUFFER_BYTES))]
         {
             if let Err(error) = result {
-                debug!(%addr, %error, "kernel keeps its own {what} buffer size");
+                debug!(%error, "kernel keeps its own {what} buffer size");
             }
         }
         socket.bind(&addr.into())?;

@@ -9,6 +9,7 @@ mod calls;
 mod cuts;
 mod dialling;
 mod hostile;
+mod logs;
 mod peers;
 mod random;
 mod scenes;

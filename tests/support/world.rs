@@ -69,6 +69,8 @@ pub(crate) struct World {
     pub(crate) watch: Arc<Mutex<Watch>>,
     /// What everybody logs: warnings to be read, errors fail the scene.
     pub(crate) log: Capture,
+    /// What hides names in the gateways' logs; here it hides none unless a test asks for it.
+    pub(crate) redactor: Redactor,
     clock: Clock,
     home: String,
     sentry: JoinHandle<()>,
@@ -97,7 +99,8 @@ impl World {
         let boards = countries.iter().map(|(code, country)| (code.clone(), country.board.clone())).collect();
         let sentry = tokio::spawn(look(Arc::clone(&watch), boards));
         let clock = clock::following_tokio(start_unix_s());
-        Self { net, countries, watch, log, clock, home: codes[0].into(), sentry, first_seed: seed, seed, hosts: 0 }
+        let redactor = Redactor::new(true);
+        Self { net, countries, watch, log, redactor, clock, home: codes[0].into(), sentry, first_seed: seed, seed, hosts: 0 }
     }
 
     /// Starts every gateway and waits until every bridge is active.
@@ -210,7 +213,7 @@ impl World {
         let (own, certificate_pem) = self.identity_of(code);
         let (trust, sockets, clock) = (self.trust_of(code), self.sockets(ip(code)), Arc::clone(&self.clock));
         self.seed = self.seed.wrapping_add(1);
-        let seed = self.seed;
+        let (seed, redactor) = (self.seed, self.redactor.clone());
         let country = self.country(code);
         country.certificate_pem = certificate_pem;
         country.epoch = country.epoch.next();
@@ -219,7 +222,7 @@ impl World {
         kept.lock().expect("no panic").extend(before);
         country.records = kept;
         let (reporter, _epochs) =
-            Reporter::new(config.gateway.clone(), records, country.board.clone(), Redactor::new(true), Arc::clone(&clock), country.epoch);
+            Reporter::new(config.gateway.clone(), records, country.board.clone(), redactor, Arc::clone(&clock), country.epoch);
         let setup = Setup { config, own, trust, keys: country.keys.reseeded(seed), epoch: country.epoch, sockets, clock, seed, reporter };
         country.gateway = Some(Gateway::start(setup).expect("free addresses"));
         self.watch().gateway(code, true);
