@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
-use tracing::subscriber::{self, DefaultGuard};
-use tracing::{Event, Level, Subscriber};
+use tracing::subscriber::{self, DefaultGuard, Interest};
+use tracing::{Event, Level, Metadata, Subscriber, span};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::Registry;
 
@@ -36,6 +36,8 @@ impl fmt::Debug for Capture {
 impl Capture {
     /// Captures this thread's events down to the level.
     pub fn start(level: Level) -> Self {
+        // Fails from the second time on.
+        let _ = subscriber::set_global_default(Nobody);
         let kept = Arc::new(Mutex::new(Kept::default()));
         let layer = Keeper(Arc::clone(&kept)).with_filter(LevelFilter::from_level(level));
         let guard = subscriber::set_default(Registry::default().with(layer));
@@ -63,6 +65,30 @@ impl Drop for Capture {
         let errors = self.take_errors();
         assert!(errors.is_empty() || std::thread::panicking(), "errors were logged: {errors:#?}");
     }
+}
+
+/// Listens everywhere and hears nothing. While a capture is the only listener, tracing switches a line off for good if a thread
+/// without a capture comes by it first; with a second one it asks each time.
+struct Nobody;
+
+impl Subscriber for Nobody {
+    fn register_callsite(&self, _line: &'static Metadata<'static>) -> Interest {
+        Interest::sometimes()
+    }
+
+    fn enabled(&self, _line: &Metadata<'_>) -> bool {
+        false
+    }
+
+    fn new_span(&self, _span: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _span: &span::Id, _values: &span::Record<'_>) {}
+    fn record_follows_from(&self, _span: &span::Id, _follows: &span::Id) {}
+    fn event(&self, _event: &Event<'_>) {}
+    fn enter(&self, _span: &span::Id) {}
+    fn exit(&self, _span: &span::Id) {}
 }
 
 fn lock(kept: &Mutex<Kept>) -> std::sync::MutexGuard<'_, Kept> {
