@@ -145,7 +145,8 @@ impl Group {
         self.handle = None;
         self.gate.cut_all();
         self.jitter.reset();
-        (self.interrupted, self.voice) = (None, None);
+        // In the next session the same voice is heard anew, and told so.
+        (self.interrupted, self.voice, self.heard) = (None, None, None);
         self.copies = None;
         self.participant.disconnected(now);
         self.drain(now, out, events);

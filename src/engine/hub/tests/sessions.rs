@@ -108,6 +108,25 @@ fn the_same_identity_twice_frees_the_floor_and_tells_the_older_session() {
 }
 
 #[test]
+fn a_listener_that_comes_back_under_a_call_is_told_its_first_sound_anew() {
+    let mut net = Net::joined(nl(), be());
+    let a = net.unit("nl/unit/a", "nl/pol-1");
+    let b = net.unit("nl/unit/b", "nl/pol-1");
+    net.press(a, Priority::default());
+    net.run(500);
+    let (session, now) = (net.units[b].session.unwrap(), net.now);
+    net.units[b].closed(Reason::LinkLost, now);
+    net.hubs[NL].handle_closed(session, Reason::LinkLost, now);
+    net.login(b);
+    net.run(500);
+    let begins = net.told(b).iter().filter(|event| matches!(event, Event::FirstAudio(..))).count();
+    assert_eq!(begins, 2);
+    net.release(a);
+    net.run(500);
+    net.assert_quiet();
+}
+
+#[test]
 fn a_login_after_the_talk_limit_is_not_locked_out() {
     let mut home = nl();
     home.talkgroups[0].timers.t2 = super::unit::ms(1_000);
