@@ -92,6 +92,14 @@ impl Gate {
         }
     }
 
+    /// Numbers go on from here: nothing before it begins any more. The tail of what was open may still pass.
+    pub fn advance(&mut self, to: Spurt) {
+        if to.is_after(self.current.spurt) {
+            self.open(to);
+            self.open = false;
+        }
+    }
+
     /// Closes the spurt, now: no further frame of it passes (lost, cut, revoked without grace).
     pub fn cut(&mut self, spurt: Spurt) {
         if self.current.spurt == spurt {

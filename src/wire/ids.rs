@@ -288,6 +288,18 @@ impl Epoch {
     pub fn max(self, other: Self) -> Self {
         if other.is_after(self) { other } else { self }
     }
+
+    /// The epoch after both; about half the circle apart there is none.
+    pub fn after_both(self, other: Self) -> Option<Self> {
+        let next = self.max(other).next();
+        (next.is_after(self) && next.is_after(other)).then_some(next)
+    }
+
+    /// The epoch a quarter of the circle later: as far as one step can safely go.
+    #[must_use]
+    pub fn quarter_on(self) -> Self {
+        Self(self.0.wrapping_add(64))
+    }
 }
 
 /// Number of one talk burst: epoch (8 bit) and counter (24 bit), given by the arbiter in the grant.
@@ -307,6 +319,11 @@ impl Spurt {
     /// The number before the first spurt of an epoch.
     pub fn start_of(epoch: Epoch) -> Self {
         Self { epoch, counter: 0 }
+    }
+
+    /// Whether it names no spurt, only the start of its epoch.
+    pub fn is_start(self) -> bool {
+        self.counter == 0
     }
 
     /// The number after this one.
@@ -389,6 +406,17 @@ mod tests {
         }
         assert!("nl/*".parse::<Pattern>().is_err());
         assert!("nl/ma*/x".parse::<Pattern>().is_err());
+    }
+
+    #[test]
+    fn two_epochs_have_one_after_both_unless_half_the_circle_lies_between() {
+        for (own, far) in (0..=255).flat_map(|own| (0..=255).map(move |far| (Epoch(own), Epoch(far)))) {
+            let met = own.after_both(far);
+            assert_eq!(met.is_none(), matches!(far.0.wrapping_sub(own.0), 127..=129), "{own:?} {far:?}");
+            let from = if met.is_none() { own.quarter_on() } else { own };
+            let met = from.after_both(far).unwrap();
+            assert!(met.is_after(from) && met.is_after(far) && !own.is_after(from), "{own:?} {far:?}");
+        }
     }
 
     #[test]

@@ -337,6 +337,11 @@ impl Group {
         if self.gate.newest().is_after(idle.spurt) {
             return;
         }
+        if idle.spurt.is_start() {
+            // Nothing is over; an epoch begins in silence.
+            self.gate.advance(idle.spurt);
+            return;
+        }
         if idle.is_lost() {
             self.gate.cut(idle.spurt);
         }

@@ -18,6 +18,9 @@ use crate::{Deadline, earliest};
 /// How long an emergency request may stay without an answer of the home before the own side grants it.
 const EMERGENCY_ANSWER: Duration = Duration::from_millis(300);
 
+/// How many epochs a frame of the home may run ahead of what the home told: a partner that joins it begins one.
+const EPOCHS_AHEAD: u8 = 8;
+
 /// Who talks, as the home says.
 #[derive(Clone, Debug)]
 pub(crate) enum Talking {
@@ -47,7 +50,7 @@ struct Forwarded {
 #[derive(Debug)]
 pub(crate) struct Follower {
     pub(crate) home: Far,
-    /// The home's epoch of this session; what this side numbers later lies above it, heard of or not.
+    /// The newest epoch that the home told; what this side numbers later lies above it, heard of or not.
     pub(crate) epoch: Epoch,
     talking: Option<Talking>,
     forwarded: BTreeMap<Party, Forwarded>,
@@ -165,6 +168,12 @@ impl Follower {
         matches!(&self.talking, Some(Talking::Local { claim, spurt, .. }) if claim.party.session == session && *spurt == frame)
     }
 
+    /// Whether a frame of the home is of an epoch that the home never told: it would carry the numbers away from members that
+    /// have lost it.
+    pub(crate) fn leaps(&self, spurt: Spurt) -> bool {
+        (1..128).contains(&spurt.epoch.0.wrapping_sub(self.epoch.0).saturating_sub(EPOCHS_AHEAD))
+    }
+
     /// A frame of the home began a spurt before its *taken* came.
     pub(crate) fn begun_by_voice(&mut self, spurt: Spurt, now: Instant) -> Vec<Relay> {
         let ended = self.displace();
@@ -185,6 +194,18 @@ impl Follower {
             let identity = floor.party.clone()?;
             member(&identity).map(|session| Party { session, identity })
         };
+        let named = match &floor.body {
+            FloorBody::Granted(granted) => Some(granted.spurt),
+            FloorBody::Taken(taken) => Some(taken.spurt),
+            FloorBody::Idle(idle) => Some(idle.spurt),
+            FloorBody::Request(_)
+            | FloorBody::Deny { .. }
+            | FloorBody::Queued { .. }
+            | FloorBody::Release(_)
+            | FloorBody::Revoke(_)
+            | FloorBody::Ack { .. } => None,
+        };
+        self.epoch = named.map_or(self.epoch, |spurt| self.epoch.max(spurt.epoch));
         match &floor.body {
             FloorBody::Granted(granted) => match party() {
                 Some(party) => self.granted(party, granted, gate, now, out),
@@ -366,6 +387,9 @@ impl Follower {
         }
         if idle.is_lost() {
             gate.cut(idle.spurt);
+        }
+        if idle.spurt.is_start() {
+            gate.advance(idle.spurt);
         }
         self.untold = None;
         let mut relays: Vec<Relay> = self.end_talking(idle.cause).into_iter().collect();

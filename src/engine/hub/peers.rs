@@ -356,9 +356,11 @@ impl Hub {
         };
         let Some(far) = bridge.far(session, &own) else { return };
         let (Some(view), Some(peer)) = (self.views.get_mut(bridge.plan.own(&own)), self.peers.get_mut(&session)) else { return };
+        // One number for each talkgroup, the newest: a peer that keeps inventing others must not fill memory.
+        peer.handles.retain(|_, id| id != view.id());
         peer.handles.insert(sync.handle, view.id().clone());
         if bridge.plan.is_home(&own) {
-            let epoch = view.epoch().max(sync.epoch).next();
+            let epoch = view.epoch_after(sync.epoch, now, &mut self.out);
             let answer = Sync {
                 talkgroup: bridge.plan.home.clone(),
                 handle: view.handle,
@@ -379,6 +381,10 @@ impl Hub {
                 view.request_from_far(session, &party, &request, now, &mut self.out);
             }
         } else {
+            if !sync.epoch.is_after(view.epoch()) {
+                // The answer to a sync before the newest one, or a lie: under such numbers nothing would be heard here.
+                return;
+            }
             let Some(announced) = peer.announced.remove(view.id()) else {
                 if !view.far.contains_key(&session) {
                     self.out.misbehaved(session, "sync that was not asked for", now);

@@ -267,7 +267,8 @@ impl Arbiter {
         }
     }
 
-    /// Numbers from here on start in this epoch; a running spurt goes on under a fresh grant with the same request id.
+    /// Numbers from here on start in this epoch; a running spurt goes on under a fresh grant with the same request id. If nobody
+    /// talks, *idle* names the start of the epoch: whoever hears of no epoch for half the circle would take the next for an old one.
     pub fn renumber(&mut self, epoch: Epoch, now: Instant) {
         // The tail of a talker that has released is not worth a new number.
         self.end_tail(now);
@@ -290,6 +291,8 @@ impl Arbiter {
                 }
             }
             self.say_taken(now);
+        } else {
+            self.out.push_back(Say::Idle(Idle { spurt: self.numbering, last_seq: None, cause: None, followed: false }));
         }
     }
 

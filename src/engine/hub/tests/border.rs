@@ -1,6 +1,6 @@
 //! The border link is cut and heals, with and without talkers.
 
-use wire::{Priority, RevokeCause};
+use wire::{Level, Priority, RevokeCause};
 
 use super::net::{BE, NL, Net};
 use super::unit::{be, nl, revoked, words};
@@ -235,4 +235,43 @@ fn a_second_session_of_a_peer_replaces_the_first() {
     net.run(500);
     assert!(heard_from(&net, a, c) > 20 && heard_from(&net, d, c) > 20);
     net.assert_quiet();
+}
+
+/// Whether each of the two hears all that the other says.
+fn assert_they_hear_each_other(net: &mut Net, [a, c]: [usize; 2], what: &str) {
+    for (talker, listener) in [(a, c), (c, a)] {
+        let before = [net.units[talker].out.len(), net.units[listener].ear.len()];
+        net.say(talker, 100);
+        let [said, heard] = [net.units[talker].out.len() - before[0], net.units[listener].ear.len() - before[1]];
+        assert!(said > 0 && heard == said, "{what}: {heard} of {said} frames of unit {talker} heard");
+    }
+    net.assert_quiet();
+}
+
+/// Units that heard no number for half the circle of epochs would take the next one for old.
+#[test]
+fn a_bridge_set_up_anew_again_and_again_in_silence_leaves_everybody_hearing() {
+    for rounds in 60..140 {
+        let mut net = Net::joined(nl(), be());
+        let pair = [net.unit("nl/unit/a", "nl/pol-1"), net.unit("be/unit/c", "be/lux-3")];
+        for round in 0..rounds {
+            net.plan(BE, |p| p.bridges[0].inbound.ceiling.level = Level(round));
+        }
+        assert_they_hear_each_other(&mut net, pair, &format!("after {rounds} rounds"));
+    }
+}
+
+#[test]
+fn gateways_meet_whatever_epochs_they_come_from() {
+    for far in 0..=255 {
+        let mut net = Net::apart_in(nl(), be(), [3, 3_u8.wrapping_add(far)]);
+        let pair = [net.unit("nl/unit/a", "nl/pol-1"), net.unit("be/unit/c", "be/lux-3")];
+        net.heal();
+        assert_they_hear_each_other(&mut net, pair, &format!("{far} epochs apart"));
+        net.drop_link();
+        let d = net.unit("be/unit/d", "be/lux-3");
+        net.say(d, 100);
+        let heard = net.units[pair[1]].ear.iter().filter(|(who, _)| *who == d).count();
+        assert_eq!(heard, net.units[d].out.len(), "{far} epochs apart, alone again");
+    }
 }

@@ -73,12 +73,17 @@ pub(super) struct Net {
 impl Net {
     /// Both gateways up, not connected.
     pub(super) fn apart(nl: Plan, be: Plan) -> Self {
+        Self::apart_in(nl, be, [3, 250])
+    }
+
+    /// The same in these epochs.
+    pub(super) fn apart_in(nl: Plan, be: Plan, epochs: [u8; 2]) -> Self {
         let now = epoch();
         let hub = |plan: &Plan, number| Hub::new(plan.clone(), Epoch(number), 1_800_000_000, now);
         Self {
             start: now,
             now,
-            hubs: vec![hub(&nl, 3), hub(&be, 250)],
+            hubs: vec![hub(&nl, epochs[0]), hub(&be, epochs[1])],
             plans: vec![nl, be],
             events: [Vec::new(), Vec::new()],
             units: Vec::new(),

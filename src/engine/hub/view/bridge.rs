@@ -17,6 +17,19 @@ use crate::hub::rights::judge_foreign;
 impl View {
     // === Bridge ===
 
+    /// Home: the epoch after its own and that of a partner. Where there is none, its own numbers move on first.
+    pub(crate) fn epoch_after(&mut self, theirs: Epoch, now: Instant, out: &mut Outbox) -> Epoch {
+        let own = self.epoch();
+        if let Some(epoch) = own.after_both(theirs) {
+            return epoch;
+        }
+        if let Side::Arbiter(arbiter) = &mut self.side {
+            arbiter.renumber(own.quarter_on(), now);
+        }
+        self.drain(now, out);
+        self.epoch().max(theirs).next()
+    }
+
     /// Home: a partner is there. Numbers start in the new epoch; a running spurt goes on in it.
     pub(crate) fn attach_partner(&mut self, far: Far, epoch: Epoch, now: Instant, out: &mut Outbox) {
         self.away.remove(&far.authority);
@@ -63,7 +76,7 @@ impl View {
         self.side = Side::Partner(follower);
         // The own talker's number stays open until the home has decided; everything newer counts from the home's epoch.
         if self.current_taken(now).is_none() {
-            self.gate.open(Spurt::start_of(epoch));
+            self.begin_epoch(epoch, out);
             self.gate.cut_all();
         }
         self.renew_listeners();
@@ -155,8 +168,18 @@ impl View {
             for claim in waiting {
                 arbiter.request(claim, now);
             }
+            if arbiter.current().is_none() {
+                self.begin_epoch(epoch, out);
+            }
         }
         out.event(Event::Epoch(epoch));
+    }
+
+    /// Nobody talks, and numbers go on in this epoch: every member must hear of it.
+    fn begin_epoch(&mut self, epoch: Epoch, out: &mut Outbox) {
+        let idle = Idle { spurt: Spurt::start_of(epoch), last_seq: None, cause: None, followed: false };
+        self.gate.advance(idle.spurt);
+        self.tell_members(None, &FloorBody::Idle(idle), out);
     }
 
     /// Whether what goes on here may be taken to the home: an emergency that it does not admit stays on the own side.

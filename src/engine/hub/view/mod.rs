@@ -273,7 +273,7 @@ impl View {
                 holds && self.gate.admit(voice.spurt, voice.seq) == Admit::Pass && arbiter.voice(session, voice.spurt, voice.seq, now)
             }
             Side::Partner(follower) if follower.home.session == session => {
-                if !follower.home.is_heard() || follower.is_settling() {
+                if !follower.home.is_heard() || follower.is_settling() || follower.leaps(voice.spurt) {
                     return false;
                 }
                 match self.gate.admit_from_source(voice.spurt, voice.seq) {
@@ -354,6 +354,10 @@ impl View {
                     if idle.is_lost() {
                         self.gate.cut(idle.spurt);
                     }
+                    if idle.spurt.is_start() {
+                        self.gate.advance(idle.spurt);
+                        self.tell_far_sides(&FloorBody::Idle(idle.clone()), out);
+                    }
                     self.tell_members(None, &FloorBody::Idle(idle), out);
                     self.tell_far_over(over.take(), out);
                 }
@@ -391,6 +395,12 @@ impl View {
         for far in self.far.values().filter(|far| far.session == source || self.carries(Some(source), far)) {
             let floor = Floor { talkgroup: far.home.clone(), party: None, body: FloorBody::Idle(idle.clone()) };
             out.control(far.session, Message::Floor(floor));
+        }
+    }
+
+    fn tell_far_sides(&self, body: &FloorBody, out: &mut Outbox) {
+        for far in self.far.values() {
+            out.control(far.session, Message::Floor(Floor { talkgroup: far.home.clone(), party: None, body: body.clone() }));
         }
     }
 
