@@ -179,7 +179,7 @@ pub enum Tell {
 }
 
 /// A unit's side of floor control in one talkgroup.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Participant {
     state: State,
     request: RequestId,

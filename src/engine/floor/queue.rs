@@ -14,12 +14,12 @@ use super::{Claim, Party};
 pub const QUEUE_MAX: usize = 32;
 
 /// The queue of one arbiter.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Queue {
     entries: VecDeque<Entry>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     claim: Claim,
     /// The position last told to the party.

@@ -12,12 +12,12 @@ use super::output::Event;
 const EVERY: Duration = Duration::from_secs(1);
 
 /// One entry per session, from its connection to its end.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Blame {
     sessions: BTreeMap<SessionId, Entry>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     identity: Identity,
     told: Option<Instant>,

@@ -14,7 +14,7 @@ use super::{Hub, Session, Stage};
 const UNHEARD_EVERY: Duration = Duration::from_secs(1);
 
 /// What a unit was told last about voice that nobody hears.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Unheard {
     told: Option<(TalkgroupId, Spurt, Instant)>,
 }

@@ -47,7 +47,7 @@ struct Forwarded {
 }
 
 /// The partner's side of one bridged talkgroup.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Follower {
     pub(crate) home: Far,
     /// The newest epoch that the home told; what this side numbers later lies above it, heard of or not.

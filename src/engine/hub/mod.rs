@@ -67,7 +67,7 @@ impl Caller {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Stage {
     /// It dialled us and must say hello by then.
     AwaitHello(Instant),
@@ -77,7 +77,7 @@ enum Stage {
     Up,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Session {
     caller: Caller,
     stage: Stage,
@@ -89,7 +89,7 @@ struct Session {
 }
 
 /// The gateway's brain.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Hub {
     plan: Plan,
     epoch: Epoch,

@@ -128,7 +128,7 @@ pub struct Call {
 }
 
 /// Collects what the hub says.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Outbox {
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) events: VecDeque<Event>,

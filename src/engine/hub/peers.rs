@@ -22,7 +22,7 @@ use crate::liveness::{Liveness, PEER_INTERVAL, PEER_LIMIT};
 use crate::{Deadline, earliest};
 
 /// A live session with a gateway.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Peer {
     pub(super) identity: Identity,
     /// Its numbers for our talkgroups.
@@ -35,7 +35,7 @@ pub(super) struct Peer {
 }
 
 /// What is remembered of a link across its sessions.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Link {
     pub(super) hold_down: HoldDown,
     pub(super) lost: u64,

@@ -41,7 +41,7 @@ pub struct Current {
 }
 
 /// The controlling side of one talkgroup view.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Arbiter {
     timers: Timers,
     state: State,

@@ -15,7 +15,7 @@ use crate::hub::output::{Call, Event, Outbox};
 const TAIL: Duration = Duration::from_secs(2);
 
 /// What a view keeps of the call under way and of those just over.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Calls {
     /// The agreements under which the current talker is or was heard across the border. A border that falls keeps them.
     crossed: Vec<String>,

@@ -32,7 +32,7 @@ use call::{Calls, Over};
 const BACKLOG_FRAMES: u16 = 15;
 
 /// Who arbitrates.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Side {
     /// This gateway.
     Arbiter(Arbiter),
@@ -44,7 +44,7 @@ pub(crate) enum Side {
 const COPIES: u8 = 2;
 
 /// The last frame of a spurt.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct LastFrame {
     session: SessionId,
     spurt: Spurt,
@@ -55,7 +55,7 @@ struct LastFrame {
 }
 
 /// One talkgroup here.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct View {
     pub(crate) plan: Talkgroup,
     pub(crate) handle: Handle,
