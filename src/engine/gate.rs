@@ -68,12 +68,14 @@ pub struct Gate {
     before: Option<Slot>,
     /// Whether frames of the current spurt may pass.
     open: bool,
+    /// The newest spurt that is known to be over; a late frame of it begins nothing.
+    over: Spurt,
 }
 
 impl Gate {
     /// A closed gate; only spurts after the base line will ever pass.
     pub fn new(baseline: Spurt) -> Self {
-        Self { current: Slot::new(baseline), before: None, open: false }
+        Self { current: Slot::new(baseline), before: None, open: false, over: baseline }
     }
 
     /// The newest spurt, whether it may pass or not.
@@ -108,6 +110,14 @@ impl Gate {
         self.before.take_if(|slot| slot.spurt == spurt);
     }
 
+    /// The source of truth says that the spurt is over. Its tail still passes if it was heard here; if it never was, because
+    /// another one was heard instead, it does not begin any more.
+    pub fn ended(&mut self, spurt: Spurt) {
+        if spurt.is_after(self.over) {
+            self.over = spurt;
+        }
+    }
+
     /// Closes everything that is open, now.
     pub fn cut_all(&mut self) {
         self.open = false;
@@ -131,7 +141,7 @@ impl Gate {
 
     /// Judges a frame from the view's source of truth: a higher number stands in for a message that is late or lost.
     pub fn admit_from_source(&mut self, spurt: Spurt, seq: Seq) -> Admit {
-        let begins = spurt.is_after(self.current.spurt);
+        let begins = spurt.is_after(self.current.spurt) && spurt.is_after(self.over);
         if begins {
             self.open(spurt);
         }
@@ -175,6 +185,19 @@ mod tests {
         assert_eq!(gate.admit_from_source(spurt(6), Seq(0)), Admit::Begins);
         assert_eq!(gate.admit_from_source(spurt(6), Seq(1)), Admit::Pass);
         assert_eq!(gate.admit_from_source(spurt(5), Seq(9)), Admit::Stale);
+    }
+
+    #[test]
+    fn a_spurt_that_is_over_does_not_begin_any_more() {
+        let mut gate = Gate::new(spurt(0));
+        gate.ended(spurt(2));
+        gate.ended(spurt(1));
+        for late in [1, 2] {
+            assert_eq!(gate.admit_from_source(spurt(late), Seq(0)), Admit::Stale);
+        }
+        assert_eq!(gate.admit_from_source(spurt(3), Seq(0)), Admit::Begins);
+        gate.ended(spurt(3));
+        assert_eq!(gate.admit_from_source(spurt(3), Seq(1)), Admit::Pass, "the tail of what was heard");
     }
 
     #[test]

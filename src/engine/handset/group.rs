@@ -334,6 +334,7 @@ impl Group {
     }
 
     fn idle(&mut self, idle: &Idle, now: Instant, events: &mut VecDeque<Event>) {
+        self.gate.ended(idle.spurt);
         if self.gate.newest().is_after(idle.spurt) {
             return;
         }

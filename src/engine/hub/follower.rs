@@ -378,6 +378,7 @@ impl Follower {
     }
 
     fn idle(&mut self, idle: &Idle, gate: &mut Gate) -> Vec<Relay> {
+        gate.ended(idle.spurt);
         if self.is_settling() {
             self.held_back.take_if(|taken| taken.spurt == idle.spurt);
             return Vec::new();

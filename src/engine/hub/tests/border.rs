@@ -1,6 +1,9 @@
 //! The border link is cut and heals, with and without talkers.
 
-use wire::{Level, Priority, RevokeCause};
+use bytes::Bytes;
+use wire::control::{Floor, FloorBody, Idle, Message};
+use wire::datagram::Voice;
+use wire::{Level, Priority, RevokeCause, Seq, Tier};
 
 use super::net::{BE, NL, Net};
 use super::unit::{be, nl, revoked, words};
@@ -50,7 +53,7 @@ fn a_talker_at_the_partner_goes_on_after_a_cut_under_a_fresh_grant() {
 
 #[test]
 fn a_press_after_a_release_that_the_home_has_not_answered_is_decided_at_the_cut() {
-    for tier in wire::Tier::ALL {
+    for tier in Tier::ALL {
         let (mut net, [_, _, c, _]) = four();
         net.press(c, Priority::default());
         net.run(300);
@@ -205,6 +208,20 @@ fn a_press_or_release_during_the_sync_never_splits_the_views() {
         net.run(3_500);
         net.assert_quiet();
     }
+}
+
+#[test]
+fn a_late_frame_of_a_spurt_that_the_home_has_ended_begins_nothing() {
+    let (mut net, _) = four();
+    let (session, now) = (net.border_session(), net.now);
+    let hub = &mut net.hubs[BE];
+    let spurt = hub.views.values().next().unwrap().gate.newest().next();
+    let body = FloorBody::Idle(Idle { spurt, last_seq: Some(Seq(0)), cause: None, followed: false });
+    hub.handle_message(session, Message::Floor(Floor { talkgroup: "nl/pol-1".parse().unwrap(), party: None, body }), now);
+    let (handle, tier, payload) = (wire::Handle(1), Tier::Normal, Bytes::from_static(&[0; 8]));
+    let late = Voice { handle, spurt, seq: Seq(0), first: true, last: false, tier, encrypted: false, repeats: Vec::new(), payload };
+    hub.handle_datagram(session, late.encode(), now);
+    assert_eq!(net.floor(BE).0, State::Idle, "nobody would ever end it");
 }
 
 #[test]
