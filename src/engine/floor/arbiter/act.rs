@@ -31,7 +31,18 @@ impl Arbiter {
                 }
             },
         }
+        self.displace_continuing();
         self.tell_positions();
+    }
+
+    /// Whoever talks already on its own side cannot wait: it is next when the talker's end is near, or hears that it lost.
+    fn displace_continuing(&mut self) {
+        let next =
+            matches!(self.state, State::Revoking | State::Draining).then(|| self.queue.head().map(|claim| claim.party.clone())).flatten();
+        for claim in self.queue.remove_if(|claim| claim.continuing && Some(&claim.party) != next.as_ref()) {
+            let body = FloorBody::Deny { request: claim.request, cause: DenyCause::Displaced };
+            self.out.push_back(Say::To(claim.party, body));
+        }
     }
 
     fn act(&mut self, action: Action, claim: &mut Option<Claim>, now: Instant) {

@@ -271,3 +271,31 @@ fn a_continuing_claim_is_granted_or_denied_but_never_waits() {
     assert_eq!(bench.said(), ["2: deny #1 displaced"]);
     assert_eq!(bench.queue(), Vec::<u64>::new());
 }
+
+#[test]
+fn a_continuing_claim_that_is_not_next_any_more_is_denied() {
+    let mut late = claim(2, 1, Priority::normal(20));
+    late.continuing = true;
+    let granted_after_the_grace = |bench: &mut Bench| {
+        bench.request(1, 1, Priority::normal(10));
+        bench.arbiter.request(late.clone(), bench.now);
+        assert_eq!(bench.said().last().unwrap(), "2: queued #1 at 1");
+    };
+    let mut bench = Bench::new();
+    granted_after_the_grace(&mut bench);
+    bench.wait(500);
+    assert_eq!(bench.holder(), Some(2));
+
+    // The talker raises its tier and keeps the floor.
+    let mut bench = Bench::new();
+    granted_after_the_grace(&mut bench);
+    assert_eq!(bench.request(1, 1, Priority::of(Tier::Emergency)).last().unwrap(), "2: deny #1 displaced");
+    assert_eq!(bench.queue(), Vec::<u64>::new());
+
+    // Somebody else cuts.
+    let mut bench = Bench::new();
+    granted_after_the_grace(&mut bench);
+    let said = bench.request(3, 1, Priority::of(Tier::Emergency));
+    assert!(said.contains(&"2: deny #1 displaced".to_owned()), "{said:?}");
+    assert_eq!((bench.holder(), bench.queue()), (Some(3), Vec::new()));
+}
