@@ -28,10 +28,17 @@ pub(super) struct Peer {
     /// Its numbers for our talkgroups.
     pub(super) handles: BTreeMap<Handle, TalkgroupId>,
     pub(super) liveness: Liveness,
-    /// Our talker as named in the sync that awaits its answer, by own talkgroup.
-    announced: BTreeMap<TalkgroupId, Option<(Party, RequestId)>>,
+    /// What the sync that awaits its answer said, by own talkgroup.
+    announced: BTreeMap<TalkgroupId, Announced>,
     /// Its words, as it said them last; bounded by the list limit of the wire.
     words: Vec<Agreement>,
+}
+
+/// What a partner's sync said.
+#[derive(Clone, Debug)]
+struct Announced {
+    talker: Option<(Party, RequestId)>,
+    emergency: Option<Identity>,
 }
 
 /// What is remembered of a link across its sessions.
@@ -246,14 +253,10 @@ impl Hub {
             talker: current.claim.talker.clone(),
             elapsed_ms: crate::millis(now.saturating_duration_since(current.since)),
         });
-        peer.announced.insert(view.id().clone(), current.map(|current| (current.claim.party.clone(), current.claim.request)));
-        let sync = Sync {
-            talkgroup: bridge.plan.home.clone(),
-            handle: view.handle,
-            epoch: view.epoch(),
-            holder,
-            emergency: view.brings_along(&far).cloned(),
-        };
+        let talker = current.map(|current| (current.claim.party.clone(), current.claim.request));
+        let emergency = view.brings_along(&far).cloned();
+        peer.announced.insert(view.id().clone(), Announced { talker, emergency: emergency.clone() });
+        let sync = Sync { talkgroup: bridge.plan.home.clone(), handle: view.handle, epoch: view.epoch(), holder, emergency };
         self.out.control(session, Message::Sync(Box::new(sync)));
     }
 
@@ -297,7 +300,11 @@ impl Hub {
             }
             Message::EmergencyState { talkgroup, active, originator } => {
                 if let Some((view, out)) = self.view_of(session, &talkgroup) {
-                    view.emergency_from_home(session, active, &originator, out);
+                    match view.side {
+                        Side::Arbiter(_) if active => view.emergency_from_partner(session, &originator, out),
+                        Side::Arbiter(_) => {}
+                        Side::Partner(_) => view.emergency_from_home(session, active, &originator, out),
+                    }
                 }
             }
             Message::Hello(_)
@@ -393,12 +400,13 @@ impl Hub {
             };
             if !view.fits(&far) {
                 // An emergency began here meanwhile that the home does not admit.
-                view.stay_alone(far, announced.as_ref(), &mut self.out);
+                view.stay_alone(far, announced.talker.as_ref(), &mut self.out);
                 return;
             }
             self.out.event(Event::Epoch(sync.epoch));
+            view.tell_home_of_emergency(&far, announced.emergency.as_ref(), sync.emergency.as_ref(), &mut self.out);
             let brought = view.brings_along(&far).is_some();
-            view.follow(far, sync.epoch, announced.as_ref(), now, &mut self.out);
+            view.follow(far, sync.epoch, announced.talker.as_ref(), now, &mut self.out);
             if let Some(originator) = &sync.emergency {
                 view.emergency_from_home(session, true, originator, &mut self.out);
             } else if let Some(stale) = view.emergency.first().filter(|_| !brought).cloned() {

@@ -261,3 +261,37 @@ fn an_emergency_that_ended_at_home_during_a_cut_is_over_at_the_partner_after_the
     }
     assert_eq!(words(&net.told(d)).last().map(String::as_str), Some("emergency false nl/unit/a"));
 }
+
+/// An emergency begins or ends at the partner at every moment of the handshake, packet by packet.
+#[test]
+fn an_emergency_that_begins_or_ends_during_the_sync_is_known_on_both_sides() {
+    for packets in 0..12 {
+        for begins in [true, false] {
+            let (mut net, [_, c, _]) = trio();
+            net.drop_link();
+            if !begins {
+                net.press(c, Priority::of(SOS));
+                net.release(c);
+            }
+            net.heal_slowly();
+            for _ in 0..packets {
+                net.step();
+            }
+            let now = net.now;
+            if begins {
+                net.units[c].press(Priority::of(SOS), now);
+                net.units[c].key_up(now);
+            } else {
+                net.units[c].end_emergency();
+            }
+            net.run(500);
+            let in_danger = if begins { vec![net.units[c].identity.clone()] } else { Vec::new() };
+            for hub in [NL, BE] {
+                let known = &net.hubs[hub].status(net.now).talkgroups[0].emergency;
+                assert_eq!(*known, in_danger, "hub {hub} after {packets} packets, begins: {begins}");
+            }
+            assert_eq!((net.mode(NL), net.mode(BE)), (Mode::Home, Mode::Partner));
+            net.assert_quiet();
+        }
+    }
+}

@@ -190,9 +190,11 @@ impl View {
         !in_danger || judge_foreign(&home.their_inbound, &home.outbound, Priority::of(Tier::Emergency)).is_ok()
     }
 
-    /// The first unit in emergency that the home cannot know of: one of this side.
+    /// The first unit in emergency that is one of this side; of any other the home knows better.
     pub(crate) fn brings_along(&self, home: &Far) -> Option<&Identity> {
-        self.emergency.iter().find(|who| who.authority != home.authority)
+        let is_member = |who: &Identity| self.members.values().any(|talker| talker.identity == *who);
+        let of_this_side = |who: &Identity| who.authority == self.id().authority || is_member(who);
+        self.emergency.iter().find(|who| who.authority != home.authority && of_this_side(who))
     }
 
     /// Whether a view that went alone for an emergency may join its home again.

@@ -248,6 +248,21 @@ impl View {
         }
     }
 
+    /// The home answered the sync: it hears of the emergencies that began or ended here without its knowledge.
+    pub(crate) fn tell_home_of_emergency(&self, home: &Far, announced: Option<&Identity>, known: Option<&Identity>, out: &mut Outbox) {
+        let talkgroup = || home.home.clone();
+        let is_over = |who: &&Identity| who.authority == self.plan.id.authority && !self.emergency.contains(who);
+        let over: Vec<&Identity> = announced.into_iter().chain(known.filter(|known| announced != Some(known))).filter(is_over).collect();
+        for who in over {
+            out.control(home.session, Message::EmergencyEnd { talkgroup: talkgroup(), party: Some(who.clone()) });
+        }
+        let begun = self.brings_along(home).filter(|who| announced != Some(who) && known != Some(who));
+        if let Some(who) = begun {
+            let message = Message::EmergencyState { talkgroup: talkgroup(), active: true, originator: who.clone() };
+            out.control(home.session, message);
+        }
+    }
+
     /// The home tells the state.
     pub(crate) fn emergency_from_home(&mut self, session: SessionId, active: bool, who: &Identity, out: &mut Outbox) {
         let own = &self.plan.id.authority;
