@@ -68,14 +68,14 @@ pub struct Gate {
     before: Option<Slot>,
     /// Whether frames of the current spurt may pass.
     open: bool,
-    /// The newest spurt that is known to be over; a late frame of it begins nothing.
-    over: Spurt,
+    /// The newest number opened or known to be over; a late frame of it or of an older one begins nothing.
+    known: Spurt,
 }
 
 impl Gate {
     /// A closed gate; only spurts after the base line will ever pass.
     pub fn new(baseline: Spurt) -> Self {
-        Self { current: Slot::new(baseline), before: None, open: false, over: baseline }
+        Self { current: Slot::new(baseline), before: None, open: false, known: baseline }
     }
 
     /// The newest spurt, whether it may pass or not.
@@ -91,6 +91,7 @@ impl Gate {
             self.before = self.open.then_some(self.current);
             self.current = Slot::new(spurt);
             self.open = true;
+            self.know(spurt);
         }
     }
 
@@ -113,8 +114,12 @@ impl Gate {
     /// The source of truth says that the spurt is over. Its tail still passes if it was heard here; if it never was, because
     /// another one was heard instead, it does not begin any more.
     pub fn ended(&mut self, spurt: Spurt) {
-        if spurt.is_after(self.over) {
-            self.over = spurt;
+        self.know(spurt);
+    }
+
+    fn know(&mut self, spurt: Spurt) {
+        if spurt.is_after(self.known) {
+            self.known = spurt;
         }
     }
 
@@ -141,7 +146,7 @@ impl Gate {
 
     /// Judges a frame from the view's source of truth: a higher number stands in for a message that is late or lost.
     pub fn admit_from_source(&mut self, spurt: Spurt, seq: Seq) -> Admit {
-        let begins = spurt.is_after(self.current.spurt) && spurt.is_after(self.over);
+        let begins = spurt.is_after(self.known);
         if begins {
             self.open(spurt);
         }
@@ -198,6 +203,16 @@ mod tests {
         assert_eq!(gate.admit_from_source(spurt(3), Seq(0)), Admit::Begins);
         gate.ended(spurt(3));
         assert_eq!(gate.admit_from_source(spurt(3), Seq(1)), Admit::Pass, "the tail of what was heard");
+    }
+
+    #[test]
+    fn what_is_known_keeps_pace_with_epochs_of_silence() {
+        let mut gate = Gate::new(spurt(0));
+        gate.ended(spurt(1));
+        for epoch in (40..=250).step_by(70) {
+            gate.advance(Spurt::start_of(wire::Epoch(epoch)));
+        }
+        assert_eq!(gate.admit_from_source(Spurt::start_of(wire::Epoch(250)).next(), Seq(0)), Admit::Begins);
     }
 
     #[test]
