@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use engine::hub::{Caller, Event, Fanout, Hub, Output};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::yield_now;
 use tokio::time::{Instant as TokioInstant, MissedTickBehavior, interval, sleep_until};
+use tracing::warn;
 use transport::clock::Clock;
 use transport::config::Port;
 use transport::endpoint::Endpoint;
@@ -39,6 +41,14 @@ const BATCH: usize = 64;
 const TICK: Duration = Duration::from_millis(200);
 /// How often the wall clock is read: ends of certificates, dates of agreements.
 const SECOND: Duration = Duration::from_secs(1);
+/// A turn of the driver takes at most a [`TICK`]; when it took so long, the thread stood still.
+const PAUSE: Duration = Duration::from_millis(400);
+/// Pause from which on the voice that waited through it is too old to be heard.
+const OLD_VOICE: Duration = Duration::from_secs(1);
+/// Turns of the runtime without anything new after which nothing is on its way any more: socket, endpoint, connection, pump.
+const QUIET_TURNS: u32 = 32;
+/// Longest time spent on catching up.
+const CATCH_UP: Duration = Duration::from_millis(200);
 /// How long a stopping gateway waits for its sessions to take their farewell.
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -81,6 +91,17 @@ pub(crate) struct Driver {
     sweep: Sweep,
     refusals: Refusals,
     wall_read: Instant,
+    /// Whether what comes in waited through a long pause.
+    voice_is_old: bool,
+}
+
+/// What ended a wait of the driver.
+enum Woken {
+    Deadline,
+    Input(Option<Input>),
+    Tick,
+    Slice,
+    Inbound,
 }
 
 impl Driver {
@@ -109,6 +130,7 @@ impl Driver {
             sweep: Sweep::default(),
             refusals: Refusals::default(),
             wall_read: now,
+            voice_is_old: false,
         }
     }
 
@@ -120,38 +142,83 @@ impl Driver {
         let mut slice = interval(SLICE_EVERY);
         slice.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.dialling.renew(&self.config, &mut self.peers);
+        let mut turned = TokioInstant::now();
         loop {
             let deadline = self.hub.poll_timeout().map(|(at, _)| TokioInstant::from_std(at));
             // The rare before the frequent: a flood of links holds up neither the operator nor a revocation.
-            tokio::select! {
+            let mut first = None;
+            let woken = tokio::select! {
                 biased;
-                () = sleep_until(deadline.unwrap_or_else(TokioInstant::now)), if deadline.is_some() => {
+                () = sleep_until(deadline.unwrap_or_else(TokioInstant::now)), if deadline.is_some() => Woken::Deadline,
+                input = inputs.recv() => Woken::Input(input),
+                _ = tick.tick() => Woken::Tick,
+                _ = slice.tick(), if !self.sweep.is_over() => Woken::Slice,
+                Some(item) = inbound.recv() => {
+                    first = Some(item);
+                    Woken::Inbound
+                }
+            };
+            let pause = turned.elapsed();
+            self.voice_is_old = pause >= OLD_VOICE;
+            if let Some((session, item)) = first {
+                self.handle_inbound(session, item);
+            }
+            if pause >= PAUSE {
+                warn!(pause_ms = pause.as_millis(), "the gateway stood still");
+                self.catch_up(&mut inbound).await;
+            }
+            self.voice_is_old = false;
+            match woken {
+                Woken::Deadline => {
+                    // What has arrived comes before the time: a timer must not fire for want of what lies in the queue.
+                    self.take(&mut inbound, INBOUND_MAX);
                     self.hub.handle_timeout(TokioInstant::now().into_std());
                 }
-                input = inputs.recv() => match input {
-                    Some(Input::Drain(done)) => {
-                        self.drain(&mut inbound).await;
-                        // Whoever asked may have gone already.
-                        let _ = done.send(());
-                        return;
-                    }
-                    Some(input) => self.handle_input(input, &inbound_sender),
-                    None => return,
-                },
-                _ = tick.tick() => self.handle_tick(),
-                _ = slice.tick(), if !self.sweep.is_over() => self.judge_slice(),
-                Some((session, item)) = inbound.recv() => self.handle_inbound(session, item),
+                Woken::Input(Some(Input::Drain(done))) => {
+                    self.drain(&mut inbound).await;
+                    // Whoever asked may have gone already.
+                    let _ = done.send(());
+                    return;
+                }
+                Woken::Input(Some(input)) => self.handle_input(input, &inbound_sender),
+                Woken::Input(None) => return,
+                Woken::Tick => self.handle_tick(),
+                Woken::Slice => self.judge_slice(),
+                Woken::Inbound => {}
             }
             self.carry_out();
             // Nor does a flood of callers hold up the links.
-            for _ in 0..BATCH {
-                let Ok((session, item)) = inbound.try_recv() else { break };
-                self.handle_inbound(session, item);
-            }
+            self.take(&mut inbound, BATCH);
+            turned = TokioInstant::now();
+        }
+    }
+
+    /// After a pause of the whole thread (the process was stopped, the machine slept) lets in what arrived meanwhile, before
+    /// any timer is asked: it lies in sockets, in QUIC and in the pumps, a few turns of the runtime away.
+    ///
+    /// A talker who went on talking keeps the floor, but voice of a long pause is passed on to nobody. A border session ends
+    /// by its heartbeat if the pause was longer than 1.7 s, for then the other side may have gone on alone; what it said
+    /// before that is still in order, and grants of a shorter pause are as good as ever.
+    async fn catch_up(&mut self, inbound: &mut mpsc::Receiver<(SessionId, Inbound)>) {
+        let until = TokioInstant::now() + CATCH_UP;
+        let mut quiet = 0;
+        while quiet < QUIET_TURNS && TokioInstant::now() < until {
+            yield_now().await;
+            quiet = if self.take(inbound, INBOUND_MAX) { 0 } else { quiet + 1 };
         }
     }
 
     // === In ===
+
+    /// Handles what waits, so many items at most; whether there was any.
+    fn take(&mut self, inbound: &mut mpsc::Receiver<(SessionId, Inbound)>, most: usize) -> bool {
+        let waiting = inbound.len().min(most);
+        for _ in 0..waiting {
+            let Ok((session, item)) = inbound.try_recv() else { break };
+            self.handle_inbound(session, item);
+        }
+        waiting > 0
+    }
 
     fn handle_inbound(&mut self, session: SessionId, item: Inbound) {
         let now = TokioInstant::now().into_std();
@@ -323,6 +390,10 @@ impl Driver {
     fn fan_out(&mut self, fanout: &Fanout) {
         for session in fanout.to.iter().filter(|session| **session != fanout.except) {
             if let Some(link) = self.links.get_mut(session) {
+                if self.voice_is_old {
+                    link.dropped += 1;
+                    continue;
+                }
                 let Fanout { tier, level, backlog, .. } = *fanout;
                 link.perishable(Offer::Voice { datagram: fanout.datagram.clone(), tier, level, backlog });
             }

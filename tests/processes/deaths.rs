@@ -59,3 +59,27 @@ fn a_killed_home_gateway_leaves_the_partner_its_own_floor() {
     assert_eq!(waiting.wait("granted")["reach"], "own_side");
     assert_eq!(waiting.end(), 0, "{}", waiting.errors());
 }
+
+#[test]
+fn a_gateway_that_stood_still_takes_the_floor_from_nobody_who_went_on_talking() {
+    let stage = Stage::new();
+    let nl = stage.gateway("nl");
+    let ear = stage.run("listen", &stage.unit("nl", "maas-13"), &[]);
+    ear.wait("affiliated");
+    let mut mouth = stage.talk(&stage.unit("nl", "maas-12"), 7, &[]);
+    ear.wait("first_audio");
+    nl.signal("STOP");
+    // Longer than T1, shorter than the 5 s after which a unit looks for its gateway anew.
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    nl.signal("CONT");
+    assert_eq!(mouth.end(), 0, "{:?} {}", mouth.events(), mouth.errors());
+    assert!(!mouth.events().iter().any(|event| event["event"] == "revoked"), "{:?}", mouth.events());
+    ear.wait("idle");
+    ear.signal("TERM");
+    let (said, heard) = (mouth.wait("report"), ear.wait("report"));
+    let count = |report: &serde_json::Value, what: &str| report[what].as_u64().expect("a number");
+    let (said, heard) = (count(&said, "frames_sent"), count(&heard, "frames_received"));
+    say(&format!("gateway stopped for 3 s of 7: {heard} of {said} frames heard, the 150 of the pause are too old"));
+    assert!(heard < said - 100, "{heard} of {said}: old voice was passed on");
+    assert!(heard > said / 3, "{heard} of {said}: the call did not go on");
+}

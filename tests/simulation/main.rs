@@ -10,6 +10,7 @@ mod cuts;
 mod dialling;
 mod hostile;
 mod logs;
+mod pauses;
 mod peers;
 mod random;
 mod scenes;
