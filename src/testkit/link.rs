@@ -43,6 +43,8 @@ pub struct Link {
     pub reorder: bool,
     /// Probability that a packet arrives twice.
     pub dup: f64,
+    /// Probability that one bit of a packet arrives flipped, as no checksum of a real network would let pass: an attacker's hand.
+    pub flip: f64,
     /// Rate in bits per second, IP headers included, and the queue in front of it.
     pub rate: Option<Rate>,
 }
@@ -92,9 +94,15 @@ impl Link {
         Self { dup, ..self }
     }
 
-    /// Whether packets may be lost on it.
+    /// The same with bits flipped in so many packets.
+    #[must_use]
+    pub fn flipping(self, flip: f64) -> Self {
+        Self { flip, ..self }
+    }
+
+    /// Whether packets may be lost on it; QUIC drops one with a flipped bit.
     pub fn loses(&self) -> bool {
-        self.loss > 0.0 || self.burst.is_some() || self.rate.is_some()
+        self.loss > 0.0 || self.flip > 0.0 || self.burst.is_some() || self.rate.is_some()
     }
 
     /// The same through a bottleneck.
@@ -150,6 +158,18 @@ impl PathState {
         }
         Fate::Arrives { at, copies: if dup < link.dup { 2 } else { 1 } }
     }
+}
+
+/// One bit of the packet turned over, if chance says so. Draws nothing on a link that flips nothing, so that such links do not
+/// change the run of all others.
+pub(crate) fn flipped(link: &Link, data: &[u8], rng: &mut SmallRng) -> Option<Vec<u8>> {
+    if link.flip <= 0.0 || data.is_empty() || !rng.random_bool(link.flip.min(1.0)) {
+        return None;
+    }
+    let mut data = data.to_vec();
+    let (at, bit) = (rng.random_range(0..data.len()), rng.random_range(0..8));
+    data[at] ^= 1 << bit;
+    Some(data)
 }
 
 /// Exact for every size and rate a simulation uses (below 2^52).

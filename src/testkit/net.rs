@@ -18,7 +18,7 @@ use rand::rngs::SmallRng;
 use tokio::time::Instant;
 
 use crate::faults::Faults;
-use crate::link::{Fate, Link, PathState};
+use crate::link::{self, Fate, Link, PathState};
 use crate::socket::Socket;
 
 /// First port given to a bind with port 0.
@@ -37,6 +37,8 @@ pub struct Counts {
     pub delivered: u64,
     /// Lost by chance.
     pub lost: u64,
+    /// Of those on the way, how many lost a bit.
+    pub flipped: u64,
     /// Dropped by the full queue of a bottleneck.
     pub queue_full: u64,
     /// Dropped at a cut, at a frozen host, or for want of a receiver.
@@ -260,6 +262,7 @@ impl Net {
             sent_bytes: sum.sent_bytes + next.sent_bytes,
             delivered: sum.delivered + next.delivered,
             lost: sum.lost + next.lost,
+            flipped: sum.flipped + next.flipped,
             queue_full: sum.queue_full + next.queue_full,
             undeliverable: sum.undeliverable + next.undeliverable,
         })
@@ -332,6 +335,9 @@ impl Inner {
             counts.undeliverable += 1;
             return;
         };
+        let flipped = link::flipped(link, data, &mut self.rng);
+        counts.flipped += u64::from(flipped.is_some());
+        let data = flipped.as_deref().unwrap_or(data);
         for _ in 0..copies {
             self.number += 1;
             inbox.queue.push(Reverse(Packet { at, number: self.number, from: seen_from, data: data.to_vec() }));

@@ -96,6 +96,28 @@ fn loss_is_as_set_independent_or_in_bursts() {
 }
 
 #[test]
+fn a_flip_changes_one_bit_of_its_share_of_packets_and_nothing_elsewhere() {
+    clock::run(BUDGET, async {
+        let net = Net::new(9);
+        net.set_one_way(ip("10.0.0.1"), ip("10.0.0.2"), Link::default().flipping(0.25));
+        let (a, b) = (net.bind(addr("10.0.0.1:1")).unwrap(), net.bind(addr("10.0.0.2:2")).unwrap());
+        let mut changed = 0;
+        for _ in 0..4_000 {
+            send(&a, addr("10.0.0.2:2"), &[0; 20], None);
+            send(&b, addr("10.0.0.1:1"), &[0; 20], None);
+            let (_, there) = receive(&b).await.unwrap();
+            let (_, back) = receive(&a).await.unwrap();
+            let bits: u32 = there.iter().map(|byte| byte.count_ones()).sum();
+            assert!(bits <= 1 && back == [0; 20]);
+            changed += bits;
+        }
+        assert!((900..1_100).contains(&changed), "{changed} of 4000 changed");
+        assert_eq!(net.counts(ip("10.0.0.1"), ip("10.0.0.2")).flipped, u64::from(changed));
+        assert_eq!(net.total().flipped, u64::from(changed));
+    });
+}
+
+#[test]
 fn jitter_keeps_the_order_unless_asked_otherwise() {
     let through = |link: Link| {
         clock::run(BUDGET, async {
