@@ -8,6 +8,7 @@ mod callers;
 mod calls;
 mod cuts;
 mod dialling;
+mod flips;
 mod hostile;
 mod logs;
 mod pauses;
