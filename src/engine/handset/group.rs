@@ -57,7 +57,7 @@ pub(super) struct Group {
     /// Voice frames sent since the group was joined, hold beats included, copies not.
     frames_sent: u64,
     /// The last frame, how often it is still to be sent, and when.
-    copies: Option<(Bytes, u8, Instant)>,
+    copies: Option<(Transmit, u8, Instant)>,
     gate: Gate,
     jitter: JitterBuffer,
     /// The spurt whose first frame has been played.
@@ -194,7 +194,7 @@ impl Group {
         }
     }
 
-    fn send_frame(&mut self, payload: Option<Bytes>, last: bool, backlog: bool, out: &mut VecDeque<Transmit>) -> Option<Bytes> {
+    fn send_frame(&mut self, payload: Option<Bytes>, last: bool, backlog: bool, out: &mut VecDeque<Transmit>) -> Option<Transmit> {
         let (Some(handle), Some(sending)) = (self.handle, &mut self.sending) else { return None };
         let voice = Voice {
             handle,
@@ -211,9 +211,9 @@ impl Group {
         self.last_sent = Some(sending.next);
         self.frames_sent += 1;
         sending.next = sending.next.next();
-        let datagram = voice.encode();
-        out.push_back(Transmit::Voice { datagram: datagram.clone(), tier, level, backlog });
-        Some(datagram)
+        let transmit = Transmit::Voice { datagram: voice.encode(), tier, level, backlog };
+        out.push_back(transmit.clone());
+        Some(transmit)
     }
 
     fn drain(&mut self, now: Instant, out: &mut VecDeque<Transmit>, events: &mut VecDeque<Event>) {
@@ -237,9 +237,9 @@ impl Group {
     /// The spurt ends with an empty frame that is marked as the last; three copies, for nothing follows that could heal its loss.
     fn finish(&mut self, now: Instant, out: &mut VecDeque<Transmit>) {
         if self.sending.is_some_and(|sending| sending.next > Seq(0))
-            && let Some(datagram) = self.send_frame(None, true, false, out)
+            && let Some(transmit) = self.send_frame(None, true, false, out)
         {
-            self.copies = Some((datagram, LAST_COPIES - 1, now + COPY_INTERVAL));
+            self.copies = Some((transmit, LAST_COPIES - 1, now + COPY_INTERVAL));
         } else {
             self.last_sent = None;
         }
@@ -395,11 +395,10 @@ impl Group {
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant, out: &mut VecDeque<Transmit>, events: &mut VecDeque<Event>) {
-        if let Some((datagram, left, at)) = self.copies.take_if(|(_, _, at)| *at <= now) {
-            let transmit =
-                Transmit::Voice { datagram: datagram.clone(), tier: self.priority.tier, level: self.priority.level, backlog: false };
-            out.push_back(transmit);
-            self.copies = (left > 1).then(|| (datagram, left - 1, at + COPY_INTERVAL));
+        if let Some((transmit, left, at)) = self.copies.take_if(|(_, _, at)| *at <= now) {
+            // As the first one: a new press may have another tier.
+            out.push_back(transmit.clone());
+            self.copies = (left > 1).then(|| (transmit, left - 1, at + COPY_INTERVAL));
         }
         if self.interrupted.take_if(|at| *at <= now).is_some() {
             events.push_back(Event::Interrupted(self.id.clone(), self.gate.newest()));

@@ -44,6 +44,21 @@ fn a_call_from_the_partner_is_heard_at_home_and_at_the_partner() {
 }
 
 #[test]
+fn copies_of_the_last_frame_keep_the_class_of_their_spurt() {
+    let mut net = Net::joined(nl(), be());
+    let talker = net.unit("nl/unit/a", "nl/pol-1");
+    net.press(talker, Priority::of(Tier::Emergency));
+    net.run(100);
+    net.release(talker);
+    net.press(talker, Priority::default());
+    // The bench asserts it on every frame that the unit sends.
+    net.run(100);
+    net.release(talker);
+    net.run(400);
+    net.assert_quiet();
+}
+
+#[test]
 fn the_queue_spans_the_border_and_tells_positions() {
     let mut net = Net::joined(nl(), be());
     let a = net.unit("nl/unit/a", "nl/pol-1");

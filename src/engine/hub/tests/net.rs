@@ -233,8 +233,8 @@ impl Net {
             while let Some(transmit) = self.units[unit].handset.poll_transmit() {
                 let packet = match transmit {
                     Transmit::Control(message) => Packet::Control(message),
-                    Transmit::Voice { datagram, .. } => {
-                        self.units[unit].sent(&datagram);
+                    Transmit::Voice { datagram, tier, .. } => {
+                        self.units[unit].sent(&datagram, tier);
                         Packet::Datagram(datagram)
                     }
                     Transmit::Datagram(bytes) => Packet::Datagram(bytes),

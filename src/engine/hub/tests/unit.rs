@@ -117,10 +117,10 @@ impl Unit {
         self.collect();
     }
 
-    pub(super) fn sent(&mut self, datagram: &Bytes) {
-        if let Ok(Some(Datagram::Voice(voice))) = Datagram::decode(datagram.clone())
-            && !voice.payload.is_empty()
-        {
+    pub(super) fn sent(&mut self, datagram: &Bytes, tier: Tier) {
+        let Ok(Some(Datagram::Voice(voice))) = Datagram::decode(datagram.clone()) else { panic!("not voice") };
+        assert_eq!(voice.tier, tier, "the class follows the frame");
+        if !voice.payload.is_empty() {
             self.out.push(number_of(&voice.payload));
         }
     }
