@@ -89,8 +89,16 @@ impl UnitConfig {
     /// [`ConfigError`], one line: the operator's fault.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { file: path.to_owned(), source })?;
-        let file = File { path, text: &text };
-        let raw: Raw = toml::from_str(&text).map_err(|error| file.toml_error(&error))?;
+        Self::from_text(path, &text)
+    }
+
+    /// Reads the text of a file that lies at `path`, and the certificates that it names.
+    ///
+    /// # Errors
+    /// [`ConfigError`], one line: the operator's fault.
+    pub fn from_text(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let file = File { path, text };
+        let raw: Raw = toml::from_str(text).map_err(|error| file.toml_error(&error))?;
         let rate_kbps = match &raw.rate_kbps {
             Some(rate) if *rate.get_ref() < RATE_MIN_KBPS => {
                 return Err(file.error(rate, "rate_kbps", format!("at least {RATE_MIN_KBPS} are needed for one talker")));

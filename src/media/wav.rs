@@ -2,7 +2,8 @@
 //!
 //! 16 bit PCM, mono or stereo, any rate from 8 kHz on; it becomes 16 kHz mono, and its first sample stays the first.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use hound::{SampleFormat, WavReader, WavSpec};
@@ -74,7 +75,16 @@ pub enum WavError {
 /// # Errors
 /// [`WavError`]: names the file and what to do.
 pub fn read(path: &Path) -> Result<Vec<i16>, WavError> {
-    let mut reader = WavReader::open(path).map_err(|error| unreadable(path, error))?;
+    let file = File::open(path).map_err(|source| WavError::Read { path: path.to_owned(), source })?;
+    decode(path, BufReader::new(file))
+}
+
+/// The same of bytes from anywhere; `path` is what an error names.
+///
+/// # Errors
+/// [`WavError`]: names the file and what to do.
+pub fn decode(path: &Path, bytes: impl Read) -> Result<Vec<i16>, WavError> {
+    let mut reader = WavReader::new(bytes).map_err(|error| unreadable(path, error))?;
     let spec = reader.spec();
     acceptable(path, spec)?;
     if reader.duration() / spec.sample_rate >= MAX_MINUTES * 60 {

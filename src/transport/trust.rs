@@ -145,7 +145,7 @@ impl Builder {
 
 /// Who showed the certificate.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Shown<'a> {
+pub enum Shown<'a> {
     /// The one who dialled us.
     Caller,
     /// The gateway we dialled, and what we expect of it; `None` when a live session is checked again.
@@ -183,7 +183,10 @@ impl Trust {
     }
 
     /// Judges a certificate chain shown on a port: identity, kind, expectation, chain, usage, validity, revocation.
-    pub(crate) fn judge(
+    ///
+    /// # Errors
+    /// The reason to refuse the handshake with.
+    pub fn judge(
         &self,
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
