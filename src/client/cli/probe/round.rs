@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use engine::handset::Event;
 use media::onset;
-use media::pcm::{VOICE_HZ, rms};
+use media::pcm::{FRAME_SAMPLES, VOICE_HZ, rms};
 use media::tone::{PROBE_HZ, burst};
 use serde::Serialize;
 use talkbridge_client::What;
@@ -104,10 +104,14 @@ pub(super) async fn measure(near: &mut Side, far: &mut Side, number: u32, output
         return Err(Trouble::Silence { side: far.name, what: "idle", limit: LIMIT });
     }
     let sent = voice.sent().await;
-    let gaps = gaps(&sent, &timeline.played);
+    let found = found(&sent, &timeline.played);
+    let gaps = gaps(sent.len(), &found);
     let onset = onset::first(&timeline.samples);
-    let heard = onset.and_then(|onset| timeline.samples.get(onset..onset + spoken.len()));
-    let edge = |range: std::ops::Range<usize>| Some(db(heard?.get(range.clone())?, spoken.get(range)?));
+    // Where a part of the speech begins in what was heard: the end may have moved against the start.
+    let edge = |from: usize, shift: isize| {
+        let heard = timeline.samples.get((onset? + from).checked_add_signed(shift)?..)?;
+        Some(db(heard.get(..EDGE_SAMPLES)?, spoken.get(from..from + EDGE_SAMPLES)?))
+    };
     Ok(Round {
         event: "round",
         at_ms: output.at_ms(pressed.at),
@@ -118,8 +122,8 @@ pub(super) async fn measure(near: &mut Side, far: &mut Side, number: u32, output
         clipped_last: gaps.last,
         lost: gaps.between,
         sent: sent.len(),
-        energy_first_db: edge(0..EDGE_SAMPLES),
-        energy_last_db: edge(spoken.len() - EDGE_SAMPLES..spoken.len()),
+        energy_first_db: edge(0, 0),
+        energy_last_db: edge(spoken.len() - EDGE_SAMPLES, drift(&found)),
     })
 }
 
@@ -134,6 +138,31 @@ fn db(heard: &[i16], spoken: &[i16]) -> f64 {
     (200.0 * ratio.log10()).round() / 10.0
 }
 
+/// A frame that was played: its number among those sent, and the sample where it began.
+type Found = (usize, usize);
+
+/// Finds the played payloads in those sent; both are in order, and equal neighbours count one after the other.
+fn found(sent: &[Bytes], played: &[(usize, Bytes)]) -> Vec<Found> {
+    let mut found = Vec::new();
+    let mut next = 0;
+    for (start, payload) in played {
+        if let Some(place) = sent.iter().skip(next).position(|one| one == payload) {
+            found.push((next + place, *start));
+            next += place + 1;
+        }
+    }
+    found
+}
+
+/// Samples by which the end was played later against the start than it was spoken: the delay grows when a frame is awaited.
+fn drift(found: &[Found]) -> isize {
+    let offset = |(number, start): &Found| start.checked_signed_diff(number * FRAME_SAMPLES).unwrap_or(0);
+    match (found.first(), found.last()) {
+        (Some(first), Some(last)) => offset(last) - offset(first),
+        _ => 0,
+    }
+}
+
 /// Frames that were sent and not played.
 #[derive(Debug, PartialEq, Eq)]
 struct Gaps {
@@ -142,19 +171,10 @@ struct Gaps {
     last: usize,
 }
 
-/// Finds the played payloads in those sent; both are in order, and equal neighbours count one after the other.
-fn gaps(sent: &[Bytes], played: &[Bytes]) -> Gaps {
-    let mut places = Vec::new();
-    let mut next = 0;
-    for payload in played {
-        if let Some(place) = sent.iter().skip(next).position(|one| one == payload) {
-            places.push(next + place);
-            next += place + 1;
-        }
-    }
-    match (places.first(), places.last()) {
-        (Some(first), Some(last)) => Gaps { first: *first, between: last + 1 - first - places.len(), last: sent.len() - 1 - last },
-        _ => Gaps { first: sent.len(), between: 0, last: 0 },
+fn gaps(sent: usize, found: &[Found]) -> Gaps {
+    match (found.first(), found.last()) {
+        (Some((first, _)), Some((last, _))) => Gaps { first: *first, between: last + 1 - first - found.len(), last: sent - 1 - last },
+        _ => Gaps { first: sent, between: 0, last: 0 },
     }
 }
 
@@ -184,13 +204,29 @@ mod tests {
         text.bytes().map(|byte| Bytes::copy_from_slice(&[byte])).collect()
     }
 
+    /// Payloads played one frame after the other; a blank is a frame's time without one.
+    fn played(text: &str) -> Vec<(usize, Bytes)> {
+        let places = payloads(text).into_iter().enumerate();
+        places.filter(|(_, payload)| payload[0] != b' ').map(|(place, payload)| (1_000 + place * FRAME_SAMPLES, payload)).collect()
+    }
+
     #[test]
     fn gaps_are_told_from_clipped_ends() {
         let sent = payloads("abcddefg");
-        for (played, first, between, last) in
+        for (text, first, between, last) in
             [("abcddefg", 0, 0, 0), ("cddefg", 2, 0, 0), ("abcdde", 0, 0, 2), ("abdeg", 0, 3, 0), ("", 8, 0, 0), ("xbz", 1, 0, 6)]
         {
-            assert_eq!(gaps(&sent, &payloads(played)), Gaps { first, between, last }, "{played}");
+            assert_eq!(gaps(sent.len(), &found(&sent, &played(text))), Gaps { first, between, last }, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_end_is_looked_for_where_it_was_played() {
+        let sent = payloads("abcddefg");
+        // As spoken; from the third frame on; lost and its time kept; awaited for two frames' time; merged away.
+        for (text, frames) in [("abcddefg", 0), ("cddefg", 0), ("ab ddefg", 0), ("abc  ddefg", 2), ("abddefg", -1), ("", 0)] {
+            let drifted = isize::try_from(FRAME_SAMPLES).unwrap() * frames;
+            assert_eq!(drift(&found(&sent, &played(text))), drifted, "{text}");
         }
     }
 }

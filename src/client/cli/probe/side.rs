@@ -136,11 +136,11 @@ async fn speak(mut mic: Microphone, handle: UnitHandle, talkgroup: TalkgroupId) 
     sent
 }
 
-/// What a unit played, as samples since an origin and as the payloads it was made of.
+/// What a unit played, as samples since an origin and as the payloads it was made of, each with its place.
 pub(super) struct Timeline {
     ear: Ear,
     pub(super) samples: Vec<i16>,
-    pub(super) played: Vec<Bytes>,
+    pub(super) played: Vec<(usize, Bytes)>,
 }
 
 impl Timeline {
@@ -158,8 +158,8 @@ impl Timeline {
             place.copy_from_slice(frame.samples());
         }
         match &heard.playout {
-            Playout::Frame(payload) => self.played.push(payload.clone()),
-            Playout::Merge { first, second } => self.played.extend([first.clone(), second.clone()]),
+            Playout::Frame(payload) => self.played.push((start, payload.clone())),
+            Playout::Merge { first, second } => self.played.extend([(start, first.clone()), (start, second.clone())]),
             Playout::Fec { .. } | Playout::Conceal | Playout::Silence | Playout::End(_) => {}
         }
         Ok(())
