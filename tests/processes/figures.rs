@@ -47,6 +47,15 @@ fn a_probe_that_is_stopped_is_no_pass() {
 }
 
 #[test]
+fn a_probe_of_one_unit_with_itself_makes_no_sense() {
+    let stage = Stage::new();
+    let config = stage.unit("nl", "maas-12");
+    let mut probe = stage.run("probe", &config, &["--far", &config]);
+    assert_eq!(probe.end(), 2);
+    assert!(probe.errors().contains("two are needed") && probe.errors().lines().count() == 1, "{}", probe.errors());
+}
+
+#[test]
 fn the_status_names_who_is_here_who_talks_and_how_the_border_is() {
     let stage = Stage::new();
     let (_nl, _be) = stage.bridged();

@@ -59,6 +59,9 @@ pub(super) async fn run(args: Probe) -> Result<Outcome, Unusable> {
     let Some(far_talkgroup) = far.talkgroups.first().cloned() else {
         return Err(Unusable(format!("{}: talkgroups: none for the far unit to listen to", args.far.display())));
     };
+    if near.own.identity() == far.own.identity() {
+        return Err(Unusable(format!("{}: identity: is {} as the near unit; two are needed", args.far.display(), near.own.identity())));
+    }
     let limits = Limits::between(&near.own.identity().authority, &far.own.identity().authority);
     let output = Output::new(args.common.json);
     let timeout = args.common.connect_timeout;
