@@ -215,6 +215,10 @@ class Evidence:
         pairs = [(run, far) for run in self.through(agency) for far in cut["countries"] if run.authority == home]
         return pairs + [(run, home) for run in self.through(agency) if run.authority in cut["countries"]]
 
+    def beside(self, cut: Event, agency: str) -> list[Run]:
+        """The listeners of an agency at neither end of these links."""
+        return [run for run in self.through(agency) if run.authority not in (self.home(agency), *cut["countries"])]
+
     def clip(self, name: str, kind: str = "in") -> Any:
         """Samples of an utterance: `in` as spoken, `codec` through the coder alone."""
         if (name, kind) not in self._clips:

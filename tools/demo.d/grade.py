@@ -17,7 +17,14 @@ from evidence import Evidence
 from promises import Row, all_rows
 
 HEADS = ("promise", "measured", "promised", "design", "")
-GROUPS = {"speed": "Speed", "sound": "Sound", "floor": "The floor", "border": "The border links", "star": "Three countries", "end": "Afterwards"}
+GROUPS = {
+    "speed": "Speed",
+    "sound": "Sound",
+    "floor": "The floor",
+    "border": "The border links",
+    "star": "Three countries",
+    "end": "Afterwards",
+}
 DETAIL = 100
 """Columns for why a promise is broken."""
 

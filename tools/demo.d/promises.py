@@ -280,7 +280,7 @@ def star(e: Evidence) -> Iterator[Row]:
     crossing = [(call, e.runs[label]) for call in e.calls for label in call.whole_for if e.hops(call, e.runs[label])]
     wrong = [why for call, run in crossing if (why := _via_wrong(e, call, run))]
     yield none_of("star", "shown via the home from beyond, direct else", wrong, len(crossing))
-    beside = [(cut, run) for cut in e.links("drop") for run in e.through("police") if not any(run is end for end, _ in e.ends(cut, "police"))]
+    beside = [(cut, run) for cut in e.links("drop") for run in e.beside(cut, "police")]
     wrong = [why for cut, run in beside if (why := _disturbed(e, cut, run))]
     yield none_of("star", "a third country notices no cut of the others", wrong, len(beside))
 

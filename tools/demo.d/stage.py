@@ -47,7 +47,7 @@ class Stage:
         self.folder, self.binaries, self.keep = folder, binaries, keep
         self.ports: dict[str, Ports] = {}
         self.borders: dict[str, int] = {}
-        """For each country around the centre the port where its border link with the centre begins."""
+        """For each country around the centre the port where its border link begins."""
         self.long_lived: dict[str, Process] = {}
         self._others: set[Process] = set()
 
@@ -58,10 +58,10 @@ class Stage:
         self.ports = {authority: Ports(next(ports), next(ports), next(ports)) for authority in TALKGROUPS}
         self.borders = {authority: next(ports) for authority in around}
         await asyncio.gather(*(self._country(authority) for authority in self.ports))
-        # Only the centre has addresses to dial, and they are the relays': all traffic across a border passes there.
-        for authority, ports in self.ports.items():
-            peers = self.borders if authority == CENTRE else {CENTRE: None}
-            (self.folder / authority / "gateway.toml").write_text(gateway_toml(authority, ports, peers))
+        # Only those around the centre have an address to dial, and it is their relay's: all traffic across a border passes there.
+        for authority, own in self.ports.items():
+            peers = dict.fromkeys(around) if authority == CENTRE else {CENTRE: self.borders[authority]}
+            (self.folder / authority / "gateway.toml").write_text(gateway_toml(authority, own, peers))
         for folder in ("logs", "wav", "in", "codec"):
             (self.folder / folder).mkdir()
 
@@ -80,7 +80,7 @@ class Stage:
         """Starts gateways and links; returns once all bridges carry."""
         for authority, port in self.borders.items():
             os.mkfifo(self.control(authority))
-            ports = ("--listen", str(port), "--to", str(self.ports[authority].peers))
+            ports = ("--listen", str(port), "--to", str(self.ports[CENTRE].peers))
             control = ("--control", str(self.control(authority)))
             out = f"logs/relay-{authority}.jsonl"
             await self._long_lived(f"relay {authority}", sys.executable, str(HERE / "relay.py"), *ports, *control, out=out)

@@ -158,7 +158,8 @@ def _listen(folder: Path, label: str, zero: float) -> None:
             spurt = here | {"spurt": f"0.{number}"}
             since = max(granted + 1, zero + 2)
             via = CENTRE if len({CENTRE, member.authority, CAST[press.name].authority}) == 3 else None
-            taken = {"talker": CAST[press.name].identity, "via": via, "elapsed_ms": round(since - granted), "tier": press.fields.get("tier", "normal")}
+            taken = {"talker": CAST[press.name].identity, "via": via, "tier": press.fields.get("tier", "normal")}
+            taken |= {"elapsed_ms": round(since - granted)}
             events.append(spurt | taken | {"event": "taken", "at_ms": since})
             events.append(spurt | {"event": "first_audio", "at_ms": max(spoken + DELAY_MS, begin)})
             cut = next((drop for drop, *_ in CUTS if stop == drop + DELAY_MS), None)
