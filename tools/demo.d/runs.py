@@ -61,6 +61,18 @@ class Run:
         self.exit = await self._process.wait()
         self._wake()
 
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def first(self, name: str, after_ms: float = 0.0, **fields: Any) -> Event | None:
+        """The first event of this name with these fields at or after a moment."""
+        wanted = {"event": name, **fields}
+        late = (event for event in self.events if event.get("at_ms", 0.0) >= after_ms)
+        return next((event for event in late if all(event.get(key) == wanted[key] for key in wanted)), None)
+
     def _wake(self) -> None:
         self._news.set()
         self._news = asyncio.Event()

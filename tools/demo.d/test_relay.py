@@ -1,5 +1,6 @@
-"""The border link of the demo: it carries both ways, is cut, heals and delays. Real sockets on loopback, one thread."""
+"""A border link: it carries both ways, is cut, heals, delays and reorders. Real sockets on loopback, one thread."""
 
+import contextlib
 import socket
 import unittest
 
@@ -16,7 +17,7 @@ def _port() -> socket.socket:
 class ARelay(unittest.TestCase):
     def setUp(self) -> None:
         self.gateway, self.dialler, self.other = _port(), _port(), _port()
-        self.relay = Relay(0, self.gateway.getsockname()[1])
+        self.relay = Relay((LOCAL, 0), self.gateway.getsockname())
         self.front = self.relay.front.getsockname()
         for closed in (self.gateway, self.dialler, self.other, self.relay):
             self.addCleanup(closed.close)
@@ -63,8 +64,22 @@ class ARelay(unittest.TestCase):
         self.relay.step(0.02)
         self.assertEqual((self.relay.forwarded, self.relay.dropped), (0, 1))
 
+    def test_jitter_keeps_the_order_and_reordering_does_not(self) -> None:
+        for reorder, kept in (("0", True), ("1", False)):
+            self.relay.obey("jitter 20")
+            self.relay.obey(f"reorder {reorder}")
+            for number in range(40):
+                self.dialler.sendto(bytes([number]), self.front)
+            came = []
+            while len(came) < 40:
+                self.relay.step(0.05)
+                with contextlib.suppress(BlockingIOError):
+                    while True:
+                        came.append(self.gateway.recv(100)[0])
+            self.assertEqual(came == sorted(came), kept, came)
+
     def test_what_is_no_command_changes_nothing(self) -> None:
-        for line in ("", "stop", "delay", "delay x", "delay -1", "drop now"):
+        for line in ("", "stop", "delay", "delay x", "delay -1", "jitter", "reorder 2", "drop now"):
             self.assertIsNone(self.relay.obey(line), line)
         self.assertEqual((self.relay.state, self.relay.delay_ms), ("pass", 0.0))
 
