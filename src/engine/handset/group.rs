@@ -30,6 +30,8 @@ struct Sending {
     spurt: Spurt,
     next: Seq,
     tier: Tier,
+    /// Frames before this one have no deadline: what was spoken before the grant, and what is spoken while the link still carries that.
+    backlog_end: Seq,
 }
 
 /// Somebody's voice under way.
@@ -182,7 +184,7 @@ impl Group {
     pub(super) fn speak(&mut self, payload: Option<Bytes>, out: &mut VecDeque<Transmit>) {
         match self.participant.state() {
             State::Talking | State::Finishing => {
-                self.send_frame(payload, false, false, out);
+                self.send_frame(payload, false, out);
             }
             State::Requesting if self.permit == Permit::Instant => {
                 if self.kept.len() == KEPT_FRAMES {
@@ -194,7 +196,7 @@ impl Group {
         }
     }
 
-    fn send_frame(&mut self, payload: Option<Bytes>, last: bool, backlog: bool, out: &mut VecDeque<Transmit>) -> Option<Transmit> {
+    fn send_frame(&mut self, payload: Option<Bytes>, last: bool, out: &mut VecDeque<Transmit>) -> Option<Transmit> {
         let (Some(handle), Some(sending)) = (self.handle, &mut self.sending) else { return None };
         let voice = Voice {
             handle,
@@ -207,7 +209,7 @@ impl Group {
             repeats: Vec::new(),
             payload: payload.unwrap_or_default(),
         };
-        let (tier, level) = (sending.tier, self.priority.level);
+        let (tier, level, backlog) = (sending.tier, self.priority.level, sending.next < sending.backlog_end);
         self.last_sent = Some(sending.next);
         self.frames_sent += 1;
         sending.next = sending.next.next();
@@ -237,7 +239,7 @@ impl Group {
     /// The spurt ends with an empty frame that is marked as the last; three copies, for nothing follows that could heal its loss.
     fn finish(&mut self, now: Instant, out: &mut VecDeque<Transmit>) {
         if self.sending.is_some_and(|sending| sending.next > Seq(0))
-            && let Some(transmit) = self.send_frame(None, true, false, out)
+            && let Some(transmit) = self.send_frame(None, true, out)
         {
             self.copies = Some((transmit, LAST_COPIES - 1, now + COPY_INTERVAL));
         } else {
@@ -251,18 +253,22 @@ impl Group {
         events.push_back(match tell {
             Tell::Requested(request) => Event::Requested(id, request),
             Tell::Granted(granted) => {
+                let kept = std::mem::take(&mut self.kept);
                 match &mut self.sending {
                     Some(sending) if sending.spurt == granted.spurt => sending.tier = granted.tier,
-                    sending => *sending = Some(Sending { spurt: granted.spurt, next: Seq(0), tier: granted.tier }),
+                    sending => {
+                        // A link for voice carries two frames in the time of one, so it has caught up after as many again.
+                        let backlog_end = Seq(u16::try_from(2 * kept.len()).unwrap_or(u16::MAX));
+                        *sending = Some(Sending { spurt: granted.spurt, next: Seq(0), tier: granted.tier, backlog_end });
+                    }
                 }
-                let kept = std::mem::take(&mut self.kept);
                 // An own spurt silences whatever was still playing here.
                 self.jitter.cut(self.gate.newest());
                 self.gate.cut_all();
                 (self.interrupted, self.voice) = (None, None);
                 events.push_back(Event::Granted(id, granted));
                 for payload in kept {
-                    self.send_frame(payload, false, true, out);
+                    self.send_frame(payload, false, out);
                 }
                 return;
             }

@@ -28,8 +28,9 @@ use crate::gate::{Admit, Gate};
 use crate::plan::Talkgroup;
 use call::{Calls, Over};
 
-/// Frames at the beginning of a spurt that may have been spoken before the grant and come at once: 300 ms.
-const BACKLOG_FRAMES: u16 = 15;
+/// Frames at the beginning of a spurt that have no deadline: 300 ms may have been spoken before the grant and come at once, and
+/// as many again are spoken while a link for voice carries those.
+const BACKLOG_FRAMES: u16 = 30;
 
 /// Who arbitrates.
 #[derive(Clone, Debug)]
