@@ -2,12 +2,15 @@
 //!
 //! Every view has one, in the gateway (before the fan-out) and in the unit (before the jitter buffer). Whatever the
 //! arbitration believes, a gate lets one spurt pass at a time: spurt numbers only rise, and from the first frame of a newer
-//! spurt on, the older one is silent. The tail of the older one may pass until then (design 3, rule 6).
+//! spurt on, the older ones are silent. The tail of an older one may pass until then (design 3, rule 6), also of a voice that goes
+//! on under another number: borders that heal renumber it, each for itself.
 
 use wire::{Seq, Spurt};
 
 /// How many frames behind the newest are told apart from duplicates.
 const WINDOW: u16 = 64;
+/// How many older spurts may still pass; one more closes the oldest.
+const TAILS_MAX: usize = 8;
 
 /// What a gate says about a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,8 +67,8 @@ impl Slot {
 #[derive(Clone, Debug)]
 pub struct Gate {
     current: Slot,
-    /// The spurt before, while its tail may pass.
-    before: Option<Slot>,
+    /// The spurts before, oldest first, while their tails may pass.
+    before: Vec<Slot>,
     /// Whether frames of the current spurt may pass.
     open: bool,
     /// The newest number opened or known to be over; a late frame of it or of an older one begins nothing.
@@ -75,7 +78,7 @@ pub struct Gate {
 impl Gate {
     /// A closed gate; only spurts after the base line will ever pass.
     pub fn new(baseline: Spurt) -> Self {
-        Self { current: Slot::new(baseline), before: None, open: false, known: baseline }
+        Self { current: Slot::new(baseline), before: Vec::new(), open: false, known: baseline }
     }
 
     /// The newest spurt, whether it may pass or not.
@@ -88,7 +91,12 @@ impl Gate {
         if spurt == self.current.spurt {
             self.open = true;
         } else if spurt.is_after(self.current.spurt) {
-            self.before = self.open.then_some(self.current);
+            if !self.open {
+                self.before.clear();
+            } else if self.before.len() == TAILS_MAX {
+                self.before.remove(0);
+            }
+            self.before.extend(self.open.then_some(self.current));
             self.current = Slot::new(spurt);
             self.open = true;
             self.know(spurt);
@@ -108,7 +116,7 @@ impl Gate {
         if self.current.spurt == spurt {
             self.open = false;
         }
-        self.before.take_if(|slot| slot.spurt == spurt);
+        self.before.retain(|slot| slot.spurt != spurt);
     }
 
     /// The source of truth says that the spurt is over. Its tail still passes if it was heard here; if it never was, because
@@ -126,7 +134,7 @@ impl Gate {
     /// Closes everything that is open, now.
     pub fn cut_all(&mut self) {
         self.open = false;
-        self.before = None;
+        self.before.clear();
     }
 
     /// Judges a frame of the view's own arbiter or of an announced spurt; an unannounced newer spurt does not pass.
@@ -134,14 +142,16 @@ impl Gate {
         if spurt == self.current.spurt && self.open {
             let verdict = self.current.admit(seq);
             if verdict == Admit::Pass {
-                self.before = None;
+                self.before.clear();
             }
             return verdict;
         }
-        match &mut self.before {
-            Some(before) if before.spurt == spurt => before.admit(seq),
-            _ => Admit::Stale,
+        let Some(place) = self.before.iter().position(|slot| slot.spurt == spurt) else { return Admit::Stale };
+        let verdict = self.before.get_mut(place).map_or(Admit::Stale, |slot| slot.admit(seq));
+        if verdict == Admit::Pass {
+            self.before.drain(..place);
         }
+        verdict
     }
 
     /// Judges a frame from the view's source of truth: a higher number stands in for a message that is late or lost.
@@ -181,6 +191,32 @@ mod tests {
         assert_eq!(gate.admit(spurt(1), Seq(1)), Admit::Pass);
         assert_eq!(gate.admit(spurt(2), Seq(0)), Admit::Pass);
         assert_eq!(gate.admit(spurt(1), Seq(2)), Admit::Stale);
+    }
+
+    #[test]
+    fn a_voice_renumbered_twice_passes_under_each_number_and_never_under_an_older_one_again() {
+        let mut gate = Gate::new(spurt(0));
+        gate.open(spurt(1));
+        assert_eq!(gate.admit(spurt(1), Seq(0)), Admit::Pass);
+        gate.open(spurt(2));
+        gate.open(spurt(3));
+        assert_eq!(gate.admit(spurt(1), Seq(1)), Admit::Pass);
+        assert_eq!(gate.admit(spurt(2), Seq(0)), Admit::Pass);
+        assert_eq!(gate.admit(spurt(1), Seq(2)), Admit::Stale);
+        assert_eq!(gate.admit(spurt(2), Seq(0)), Admit::Duplicate);
+        assert_eq!(gate.admit(spurt(3), Seq(0)), Admit::Pass);
+        assert_eq!(gate.admit(spurt(2), Seq(1)), Admit::Stale);
+    }
+
+    #[test]
+    fn only_the_last_tails_are_kept() {
+        let mut gate = Gate::new(spurt(0));
+        let newest = 2 + u32::try_from(TAILS_MAX).unwrap();
+        for number in 1..=newest {
+            gate.open(spurt(number));
+        }
+        assert_eq!(gate.admit(spurt(1), Seq(0)), Admit::Stale);
+        assert_eq!(gate.admit(spurt(2), Seq(0)), Admit::Pass);
     }
 
     #[test]

@@ -19,9 +19,10 @@ pub(crate) fn bridged(seed: u64, play: impl AsyncFnOnce(&mut World)) {
     star(seed, &["nl", "be"], play);
 }
 
-/// The same in a star of countries, the first of which is the home.
+/// The same in a star of countries, the first of which is the home and passes on what each of the others says.
 pub(crate) fn star(seed: u64, codes: &[&str], play: impl AsyncFnOnce(&mut World)) {
     of(seed, codes, async |world: &mut World| {
+        world.consent_onward();
         world.start_all().await;
         play(world).await;
     });

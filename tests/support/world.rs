@@ -159,6 +159,19 @@ impl World {
 
     // === Agreements ===
 
+    /// Lets the home pass on what each partner says to every other, by the words of all sides.
+    pub(crate) fn consent_onward(&mut self) {
+        let (home, codes) = (self.home.clone(), self.codes());
+        for partner in codes.iter().filter(|code| **code != home) {
+            let third: Vec<String> = codes.iter().filter(|code| **code != home && *code != partner).cloned().collect();
+            for (code, peer) in [(&home, partner), (partner, &home)] {
+                if let Some(bridge) = &mut self.country(code).toml.peer(peer).bridge {
+                    bridge.onward.clone_from(&third);
+                }
+            }
+        }
+    }
+
     fn passes_on(&self) -> bool {
         self.countries.values().flat_map(|c| &c.toml.peers).all(|p| p.bridge.as_ref().is_some_and(|b| !b.onward.is_empty()))
     }

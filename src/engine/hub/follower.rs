@@ -11,6 +11,7 @@ use wire::{DenyCause, Epoch, Identity, Priority, RequestId, RevokeCause, Session
 
 use super::bridges::Far;
 use super::output::Outbox;
+use crate::floor::arbiter::RENUMBERED_MAX;
 use crate::floor::{Claim, Party};
 use crate::gate::Gate;
 use crate::{Deadline, earliest};
@@ -25,7 +26,8 @@ const EPOCHS_AHEAD: u8 = 8;
 #[derive(Clone, Debug)]
 pub(crate) enum Talking {
     /// One of our own members, under this grant; not `granted` while the home has yet to decide over a talker of the time alone.
-    Local { claim: Claim, spurt: Spurt, since: Instant, relinquished: bool, granted: bool },
+    /// Frames under the `earlier` numbers pass until the first of the newest: the talker learns of a new one a moment later.
+    Local { claim: Claim, spurt: Spurt, earlier: Vec<Spurt>, since: Instant, relinquished: bool, granted: bool },
     /// Somebody heard from the home; unnamed while only its frames have arrived.
     Remote { taken: Option<Taken>, spurt: Spurt, since: Instant },
 }
@@ -92,7 +94,7 @@ impl Follower {
             self.send_request(&claim, true, out);
         }
         self.forwarded.insert(claim.party.clone(), Forwarded { claim: claim.clone(), own_side_at: None });
-        self.talking = Some(Talking::Local { claim, spurt, since, relinquished: false, granted: false });
+        self.talking = Some(Talking::Local { claim, spurt, earlier: Vec::new(), since, relinquished: false, granted: false });
     }
 
     /// Whether a talker of the time alone waits for the home's decision; until then its own view hears it and nobody else.
@@ -164,8 +166,15 @@ impl Follower {
     }
 
     /// Whether a frame of this member may be heard now.
-    pub(crate) fn may_talk(&self, session: SessionId, frame: Spurt) -> bool {
-        matches!(&self.talking, Some(Talking::Local { claim, spurt, .. }) if claim.party.session == session && *spurt == frame)
+    pub(crate) fn may_talk(&mut self, session: SessionId, frame: Spurt) -> bool {
+        let Some(Talking::Local { claim, spurt, earlier, .. }) = &mut self.talking else { return false };
+        if claim.party.session != session {
+            return false;
+        }
+        if *spurt == frame {
+            earlier.clear();
+        }
+        *spurt == frame || earlier.contains(&frame)
     }
 
     /// Whether a frame of the home is of an epoch that the home never told: it would carry the numbers away from members that
@@ -235,8 +244,12 @@ impl Follower {
 
     fn granted(&mut self, party: Party, granted: &Granted, gate: &mut Gate, now: Instant, out: &mut Outbox) -> Vec<Relay> {
         let talks_already = match &self.talking {
-            Some(Talking::Local { claim, since, relinquished: false, .. }) if claim.party == party && claim.request == granted.request => {
-                Some((claim.clone(), *since))
+            Some(Talking::Local { claim, spurt, earlier, since, relinquished: false, .. })
+                if claim.party == party && claim.request == granted.request =>
+            {
+                let mut earlier: Vec<Spurt> = earlier.iter().chain([spurt]).filter(|known| **known != granted.spurt).copied().collect();
+                earlier.drain(..earlier.len().saturating_sub(RENUMBERED_MAX));
+                Some((claim.clone(), *since, earlier))
             }
             Some(Talking::Local { .. } | Talking::Remote { .. }) | None => None,
         };
@@ -245,9 +258,10 @@ impl Follower {
             self.forwarded.remove(&party);
         }
         let is_new = talks_already.is_none();
-        let (mut claim, since) = match (asked, talks_already) {
+        let (mut claim, since, earlier) = match (asked, talks_already) {
             // What it asked for last counts: a talker may have raised its level.
-            (Some(claim), talks) => (claim, talks.map_or(now, |(_, since)| since)),
+            (Some(claim), Some((_, since, earlier))) => (claim, since, earlier),
+            (Some(claim), None) => (claim, now, Vec::new()),
             (None, Some(talks)) => talks,
             (None, None) => {
                 self.give_back(party.identity, granted.request, out);
@@ -270,7 +284,7 @@ impl Follower {
             elapsed_ms: crate::millis(now.saturating_duration_since(since)),
         };
         let session = claim.party.session;
-        self.talking = Some(Talking::Local { claim, spurt: granted.spurt, since, relinquished: false, granted: true });
+        self.talking = Some(Talking::Local { claim, spurt: granted.spurt, earlier, since, relinquished: false, granted: true });
         relays.push(Relay::To(session, FloorBody::Granted(granted.clone())));
         relays.push(Relay::Others(Some(session), FloorBody::Taken(taken)));
         relays

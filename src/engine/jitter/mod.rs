@@ -33,8 +33,8 @@ use wire::{Seq, Spurt};
 /// Length of a voice frame and of a playout tick.
 pub const FRAME: Duration = Duration::from_millis(20);
 
-/// Spurts at once: one plays, two wait. One more ends the first.
-const BURSTS_MAX: usize = 3;
+/// Spurts at once: one plays, the others wait; borders that heal together give one voice several numbers. One more ends the first.
+const BURSTS_MAX: usize = 10;
 /// Ends not yet told; each spurt has one.
 const ENDS_MAX: usize = 8;
 

@@ -91,7 +91,7 @@ impl Arbiter {
             since: now,
             newest_seq: None,
             last_seq: None,
-            before: None,
+            before: Vec::new(),
             first_frame: None,
             from_queue,
             grants_sent: 0,

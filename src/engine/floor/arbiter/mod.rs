@@ -18,6 +18,9 @@ use crate::floor::{Claim, Party};
 use crate::plan::Timers;
 use crate::{Deadline, earliest, millis};
 
+/// Numbers of the running spurt that are still known: so many borders may heal while one frame is on its way.
+pub(crate) const RENUMBERED_MAX: usize = 8;
+
 /// The spurt that has the floor.
 #[derive(Clone, Debug)]
 pub struct Current {
@@ -31,8 +34,8 @@ pub struct Current {
     pub newest_seq: Option<Seq>,
     /// The last frame that the release named.
     last_seq: Option<Seq>,
-    /// The number it had before a renumbering; frames of it pass until the first of the new one.
-    before: Option<Spurt>,
+    /// The numbers it had before renumberings, oldest first; frames of them pass until the first of the newest one.
+    before: Vec<Spurt>,
     /// When the first frame passed; the talk limit counts from here.
     first_frame: Option<Instant>,
     from_queue: bool,
@@ -207,14 +210,14 @@ impl Arbiter {
         if current.claim.party.session != session {
             return false;
         }
-        if current.before == Some(spurt) {
+        if current.before.contains(&spurt) {
             self.t1 = Some(now + self.timers.t1);
             return true;
         }
         if current.spurt != spurt || current.last_seq.is_some_and(|last| seq > last) {
             return false;
         }
-        current.before = None;
+        current.before.clear();
         current.newest_seq = current.newest_seq.max(Some(seq));
         if current.first_frame.is_none() {
             current.first_frame = Some(now);
@@ -275,7 +278,10 @@ impl Arbiter {
         self.numbering = Spurt::start_of(epoch);
         if let Some(current) = &mut self.current {
             self.numbering = self.numbering.next();
-            current.before = Some(current.spurt);
+            if current.before.len() == RENUMBERED_MAX {
+                current.before.remove(0);
+            }
+            current.before.push(current.spurt);
             current.spurt = self.numbering;
             current.newest_seq = None;
             self.out.push_back(Say::Began(self.numbering));
@@ -302,7 +308,7 @@ impl Arbiter {
     }
 
     /// Puts a talker that goes on from another arbiter's time onto the free floor, with what it has talked already.
-    pub fn carry_on(&mut self, claim: Claim, before: Option<Spurt>, talked: Duration, now: Instant) {
+    pub fn carry_on(&mut self, claim: Claim, before: Vec<Spurt>, talked: Duration, now: Instant) {
         self.request(claim, now);
         if let Some(current) = &mut self.current {
             current.before = before;

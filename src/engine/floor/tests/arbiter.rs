@@ -222,6 +222,21 @@ fn renumbering_goes_on_under_the_same_request_and_old_frames_pass_until_the_new(
 }
 
 #[test]
+fn renumbering_twice_before_the_talker_knows_loses_no_frame() {
+    let mut bench = Bench::new();
+    bench.request(1, 1, normal());
+    let old = bench.spurt();
+    bench.talk(1, 0, 200);
+    bench.arbiter.renumber(Epoch(9), bench.now);
+    let between = bench.spurt();
+    bench.arbiter.renumber(Epoch(10), bench.now);
+    assert!(bench.arbiter.voice(SessionId(1), old, Seq(10), bench.now));
+    assert!(bench.arbiter.voice(SessionId(1), between, Seq(0), bench.now));
+    assert!(bench.voice(1, 0));
+    assert!(!bench.arbiter.voice(SessionId(1), between, Seq(1), bench.now));
+}
+
+#[test]
 fn renumbering_while_being_revoked_does_not_stop_the_grace() {
     let mut bench = Bench::new();
     bench.request(1, 1, Priority::normal(10));
@@ -238,7 +253,7 @@ fn renumbering_while_being_revoked_does_not_stop_the_grace() {
 fn carrying_on_counts_what_was_talked_already() {
     let mut bench = Bench::new();
     let before = wire::Spurt::from_bits(0x0005_0001);
-    bench.arbiter.carry_on(claim(1, 4, normal()), Some(before), ms(20_000), bench.now);
+    bench.arbiter.carry_on(claim(1, 4, normal()), vec![before], ms(20_000), bench.now);
     assert_eq!(bench.said().len(), 2);
     assert_eq!(bench.arbiter.taken(bench.now).unwrap().elapsed_ms, 20_000);
     assert!(bench.arbiter.voice(SessionId(1), before, Seq(999), bench.now));

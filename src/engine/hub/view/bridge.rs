@@ -143,8 +143,9 @@ impl View {
         let (talking, waiting) = follower.dissolve();
         let Side::Arbiter(arbiter) = &mut self.side else { return };
         match talking {
-            Some(Talking::Local { claim, spurt, since, relinquished: false, .. }) => {
-                arbiter.carry_on(claim, Some(spurt), now.saturating_duration_since(since), now);
+            Some(Talking::Local { claim, spurt, mut earlier, since, relinquished: false, .. }) => {
+                earlier.push(spurt);
+                arbiter.carry_on(claim, earlier, now.saturating_duration_since(since), now);
             }
             Some(Talking::Local { claim, spurt, since, relinquished: true, .. }) => {
                 let idle = Idle { spurt, last_seq: None, cause: None, followed: false };
