@@ -274,6 +274,28 @@ fn a_partner_talks_of_no_agreement_but_its_own() {
 }
 
 #[test]
+fn a_partner_that_floods_loses_its_session() {
+    let sync = |round: u32| sync_of(u8::try_from(round % 251).expect("below 256"), None);
+    let state = |_| Message::EmergencyState { talkgroup: tg("nl/pol-1"), active: true, originator: id("be/unit/lux-1") };
+    let request = |number| floor("nl/pol-1", Some("be/unit/lux-1"), request(number, Tier::Normal, Some("be/unit/lux-1")));
+    // Requests are answered, and whoever does not leave the answers their time is too slow for them.
+    let floods: [(&dyn Fn(u32) -> Message, Reason); 3] =
+        [(&sync, Reason::ProtocolViolation), (&state, Reason::ProtocolViolation), (&request, Reason::TooSlow)];
+    for (seed, (message, reason)) in (160..).zip(floods) {
+        during_a_call(seed, async |world, mut raw| {
+            join_as_partner(world, &mut raw).await;
+            let mut rounds = 0;
+            while rounds < 20_000 && raw.send.write_all(&wire::frame::encode(&message(rounds))).await.is_ok() {
+                rounds += 1;
+            }
+            assert_eq!(end(&raw).await, reason, "after {rounds} messages");
+            let named = reason == Reason::TooSlow || world.log.contains("too many messages");
+            assert!(named, "the liar is named: {:?}", world.log.lines());
+        });
+    }
+}
+
+#[test]
 fn a_partner_that_claims_a_talker_in_its_sync_is_judged_as_in_a_request() {
     during_a_call(135, async |world, mut raw| {
         raw.message(&Message::Hello(Hello::ours())).await;

@@ -14,6 +14,12 @@ const MESSAGES: Rate = Rate { every: Duration::from_millis(20), burst: 400 };
 /// Datagrams that are none; a unit that sends more is broken or hostile and loses its session.
 const MALFORMED: Rate = Rate { every: Duration::from_millis(333), burst: 250 };
 
+/// Control messages of another gateway: a hundred talkgroups in full swing. One that sends more is broken or hostile.
+const PEER_MESSAGES: Rate = Rate { every: Duration::from_millis(1), burst: 4_000 };
+/// Syncs of another gateway: every one renumbers the spurt under way, and only a new session or the end of an emergency on its
+/// own side gives reason for one.
+const SYNCS: Rate = Rate { every: Duration::from_secs(1), burst: 8 };
+
 /// One per `every`, at most `burst` at once.
 #[derive(Clone, Copy, Debug)]
 struct Rate {
@@ -46,6 +52,7 @@ pub(super) struct Limits {
     presses: Cell,
     messages: Cell,
     malformed: Cell,
+    syncs: Cell,
 }
 
 impl Limits {
@@ -62,6 +69,16 @@ impl Limits {
     /// Whether one more control message is borne; if not, the session ends.
     pub(super) fn message(&mut self, now: Instant) -> bool {
         self.messages.take(MESSAGES, now)
+    }
+
+    /// The same for a gateway's session.
+    pub(super) fn peer_message(&mut self, now: Instant) -> bool {
+        self.messages.take(PEER_MESSAGES, now)
+    }
+
+    /// Whether a gateway may open one more bridge (again); if not, its session ends.
+    pub(super) fn sync(&mut self, now: Instant) -> bool {
+        self.syncs.take(SYNCS, now)
     }
 
     /// Whether one more malformed datagram is borne; if not, the session ends.

@@ -277,6 +277,11 @@ impl Hub {
     // === Messages ===
 
     pub(super) fn handle_peer_message(&mut self, session: SessionId, message: Message, now: Instant) {
+        let Some(limits) = self.sessions.get_mut(&session).map(|entry| &mut entry.limits) else { return };
+        if !limits.peer_message(now) || (matches!(message, Message::Sync(_)) && !limits.sync(now)) {
+            self.misbehaved(session, "too many messages", now);
+            return;
+        }
         match message {
             Message::Agreements(words) => self.handle_agreements(session, words, now),
             Message::Sync(sync) => self.handle_sync(session, &sync, now),
