@@ -52,7 +52,8 @@ fn verdict(reason: Reason) -> Verdict {
         | Reason::Timeout
         | Reason::TooManySessions
         | Reason::HeldDown
-        | Reason::Reset => Verdict::Passing,
+        | Reason::Reset
+        | Reason::Flooding => Verdict::Passing,
         Reason::Malformed | Reason::ProtocolViolation | Reason::TlsFailure | Reason::Other => Verdict::Fault,
         Reason::VersionMismatch
         | Reason::CertificateExpired
@@ -66,7 +67,8 @@ fn verdict(reason: Reason) -> Verdict {
         | Reason::NotAMember
         | Reason::UnknownTalkgroup
         | Reason::NotAGateway
-        | Reason::NotTrusted => Verdict::Final,
+        | Reason::NotTrusted
+        | Reason::TooManyTalkgroups => Verdict::Final,
         Reason::Superseded => Verdict::Taken,
     }
 }

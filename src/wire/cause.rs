@@ -165,6 +165,10 @@ closed_list!(
         NotTrusted = 25 "not_trusted",
         /// Another TLS failure.
         TlsFailure = 26 "tls_failure",
+        /// The unit has joined 64 talkgroups already.
+        TooManyTalkgroups = 27 "too_many_talkgroups",
+        /// It sent far more than a unit needs, and again after it was muted.
+        Flooding = 28 "flooding",
         /// A reason this version does not know.
         Other = 255 "other",
     }
@@ -183,7 +187,8 @@ impl Reason {
             | Self::TooManySessions
             | Self::HeldDown
             | Self::Standby
-            | Self::Reset => true,
+            | Self::Reset
+            | Self::Flooding => true,
             Self::Superseded
             | Self::VersionMismatch
             | Self::CertificateExpired
@@ -201,6 +206,7 @@ impl Reason {
             | Self::NotAGateway
             | Self::NotTrusted
             | Self::TlsFailure
+            | Self::TooManyTalkgroups
             | Self::Other => false,
         }
     }

@@ -7,6 +7,7 @@ use wire::control::{Floor, FloorBody, Message, Revoke};
 use wire::datagram::{Datagram, Heartbeat, Voice};
 use wire::{Reason, RequestId, RevokeCause, SessionId, Spurt, TalkgroupId};
 
+use super::limits::{Sort, Verdict};
 use super::output::{Event, Output};
 use super::{Hub, Session, Stage};
 
@@ -39,11 +40,17 @@ impl Hub {
         if !matches!(self.sessions.get(&session), Some(Session { stage: Stage::Up, .. })) {
             return;
         }
+        let is_peer = self.peers.contains_key(&session);
         match Datagram::decode(bytes.clone()) {
-            Ok(Some(Datagram::Voice(voice))) => self.handle_voice(session, &voice, bytes, now),
+            Ok(Some(Datagram::Voice(voice))) if is_peer => self.handle_voice_of_peer(session, &voice, bytes, now),
+            Ok(Some(Datagram::Voice(voice))) => self.handle_voice_of_unit(session, &voice, bytes, now),
             Ok(Some(Datagram::Heartbeat(beat))) => self.handle_heartbeat(session, beat, now),
             Ok(Some(Datagram::Emergency(message))) => self.handle_emergency_datagram(session, *message, now),
-            Ok(None) => {}
+            // Of a later version: it counts, and means nothing here.
+            Ok(None) if is_peer => {}
+            Ok(None) => {
+                self.judge_datagram(session, Sort::Frame, now);
+            }
             Err(_) => {
                 self.out.misbehaved(session, "malformed datagram", now);
                 if self.sessions.get_mut(&session).is_some_and(|entry| !entry.limits.malformed(now)) {
@@ -53,17 +60,42 @@ impl Hub {
         }
     }
 
-    fn handle_voice(&mut self, session: SessionId, voice: &Voice, bytes: Bytes, now: Instant) {
-        let (talkgroup, is_unit) = match self.peers.get(&session) {
-            Some(peer) => (peer.handles.get(&voice.handle), false),
-            None if self.sessions.get_mut(&session).is_some_and(|entry| entry.limits.frame(now)) => (self.handles.get(&voice.handle), true),
-            None => return,
-        };
-        let Some(view) = talkgroup.and_then(|id| self.views.get_mut(id)) else { return };
-        if is_unit && view.lacks_grant(session, now) {
-            let talkgroup = view.id().clone();
-            self.tell_unheard(session, talkgroup, voice.spurt, now);
-        } else {
+    /// Judges one more datagram of a unit; a flood has its price.
+    fn judge_datagram(&mut self, session: SessionId, sort: Sort, now: Instant) -> Verdict {
+        let verdict = self.sessions.get_mut(&session).map_or(Verdict::Drop, |entry| entry.limits.datagram(sort, now));
+        match verdict {
+            Verdict::Pass | Verdict::Drop => {}
+            Verdict::Mute => self.out.misbehaved(session, "flood of datagrams, muted for 10 s", now),
+            Verdict::End => {
+                self.out.misbehaved(session, "flood of datagrams after it was muted", now);
+                self.end(session, Reason::Flooding, now);
+            }
+        }
+        verdict
+    }
+
+    fn handle_voice_of_unit(&mut self, session: SessionId, voice: &Voice, bytes: Bytes, now: Instant) {
+        let verdict = self.judge_datagram(session, Sort::Frame, now);
+        let Some(view) = self.handles.get(&voice.handle).and_then(|id| self.views.get_mut(id)) else { return };
+        match verdict {
+            Verdict::Pass if view.lacks_grant(session, now) => {
+                let talkgroup = view.id().clone();
+                self.tell_unheard(session, talkgroup, voice.spurt, now);
+            }
+            Verdict::Pass => view.voice(session, voice, bytes, now, &mut self.out),
+            Verdict::Mute => {
+                let talkgroup = view.id().clone();
+                self.revoke_voice(session, talkgroup, voice.spurt);
+            }
+            Verdict::Drop | Verdict::End => {}
+        }
+    }
+
+    fn handle_voice_of_peer(&mut self, session: SessionId, voice: &Voice, bytes: Bytes, now: Instant) {
+        let (Some(peer), Some(entry)) = (self.peers.get(&session), self.sessions.get_mut(&session)) else { return };
+        if !entry.limits.peer_frame(peer.bridges, now) {
+            self.out.misbehaved(session, "more voice than its bridges carry", now);
+        } else if let Some(view) = peer.handles.get(&voice.handle).and_then(|id| self.views.get_mut(id)) {
             view.voice(session, voice, bytes, now, &mut self.out);
         }
     }
@@ -75,26 +107,31 @@ impl Hub {
             return;
         }
         let identity = entry.caller.identity.clone();
-        // The gateway knows of no request; the spurt says which grant it is that does not hold.
-        let revoke = Revoke { request: RequestId(0), spurt, cause: RevokeCause::NoPermission, grace_ms: 0 };
-        let floor = Floor { talkgroup: talkgroup.clone(), party: None, body: FloorBody::Revoke(revoke) };
-        self.out.control(session, Message::Floor(floor));
+        self.revoke_voice(session, talkgroup.clone(), spurt);
         self.out.event(Event::Unheard { talkgroup, identity, spurt });
     }
 
+    /// The gateway knows of no request here; the spurt says which grant it is that does not hold.
+    fn revoke_voice(&mut self, session: SessionId, talkgroup: TalkgroupId, spurt: Spurt) {
+        let revoke = Revoke { request: RequestId(0), spurt, cause: RevokeCause::NoPermission, grace_ms: 0 };
+        self.out.control(session, Message::Floor(Floor { talkgroup, party: None, body: FloorBody::Revoke(revoke) }));
+    }
+
     fn handle_heartbeat(&mut self, session: SessionId, beat: Heartbeat, now: Instant) {
-        match self.peers.get_mut(&session) {
-            Some(peer) => peer.liveness.handle_heartbeat(beat, now),
+        if let Some(peer) = self.peers.get_mut(&session) {
+            peer.liveness.handle_heartbeat(beat, now);
+        } else if self.judge_datagram(session, Sort::Beat, now) == Verdict::Pass {
             // A unit's beat is answered at once; the unit watches for the echo.
-            None => {
-                let echo = Datagram::Heartbeat(Heartbeat { seq: beat.seq, echo: beat.seq });
-                self.out.outputs.push_back(Output::Datagram(session, echo.encode()));
-            }
+            let echo = Datagram::Heartbeat(Heartbeat { seq: beat.seq, echo: beat.seq });
+            self.out.outputs.push_back(Output::Datagram(session, echo.encode()));
         }
     }
 
     /// Only an emergency request may come this way; it is the same message as on the stream, so a repeat is harmless.
     fn handle_emergency_datagram(&mut self, session: SessionId, message: Message, now: Instant) {
+        if !self.peers.contains_key(&session) && self.judge_datagram(session, Sort::Repeat, now) != Verdict::Pass {
+            return;
+        }
         let released = self.sessions.get(&session).and_then(|entry| entry.released);
         let is_wanted = matches!(
             &message,

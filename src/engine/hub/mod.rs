@@ -8,7 +8,8 @@
 //! | `mod.rs` | sessions and dispatch |
 //! | `units.rs` | messages of units |
 //! | `datagrams.rs` | voice, heartbeats, repeated emergency requests |
-//! | `peers.rs` | sessions with gateways: agreements, sync, heartbeat |
+//! | `peers.rs` | sessions with gateways: who may have one, messages, heartbeat |
+//! | `setup.rs` | how a bridge comes up and goes: agreements, sync |
 //! | `view/` | one talkgroup: members, arbiter or home, gate, fan-out |
 //! | `follower.rs` | the partner's side of a bridged talkgroup |
 //! | `bridges.rs` | whether both sides agree |
@@ -25,6 +26,7 @@ mod limits;
 pub mod output;
 mod peers;
 mod rights;
+mod setup;
 pub mod status;
 #[cfg(test)]
 mod tests;
@@ -49,6 +51,9 @@ use view::View;
 
 /// How long a session may take to say hello.
 const HELLO_TIME: Duration = Duration::from_secs(5);
+
+/// Most identities without a session whose usage is remembered; that of one more is forgotten.
+const USAGE_MAX: usize = 4_096;
 
 /// Who connected, as its certificate says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +101,8 @@ pub struct Hub {
     sessions: BTreeMap<SessionId, Session>,
     /// Newest session of each identity.
     by_identity: BTreeMap<Identity, SessionId>,
+    /// What identities without a session used and have not paid off, so that a new session is no new budget.
+    usage: BTreeMap<Identity, Limits>,
     views: BTreeMap<TalkgroupId, View>,
     handles: BTreeMap<Handle, TalkgroupId>,
     peers: BTreeMap<SessionId, Peer>,
@@ -114,6 +121,7 @@ impl Hub {
             epoch,
             sessions: BTreeMap::new(),
             by_identity: BTreeMap::new(),
+            usage: BTreeMap::new(),
             views: BTreeMap::new(),
             handles: BTreeMap::new(),
             peers: BTreeMap::new(),
@@ -236,15 +244,13 @@ impl Hub {
 
     fn up(&mut self, session: SessionId, caller: Caller, now: Instant) {
         // The same identity twice: the newest session wins.
-        let mut limits = None;
         if let Some(older) = self.by_identity.insert(caller.identity.clone(), session) {
-            limits = self.sessions.get(&older).map(|entry| entry.limits.clone());
             self.end(older, Reason::Superseded, now);
             self.by_identity.insert(caller.identity.clone(), session);
         }
         if let Some(entry) = self.sessions.get_mut(&session) {
             entry.stage = Stage::Up;
-            entry.limits = limits.unwrap_or_default();
+            entry.limits = self.usage.remove(&caller.identity).unwrap_or_default();
         }
         self.out.event(Event::SessionUp(session, caller.identity.clone()));
         if caller.identity.kind == Kind::Gateway {
@@ -265,6 +271,9 @@ impl Hub {
         let Some(entry) = self.sessions.remove(&session) else { return };
         if self.by_identity.get(&entry.caller.identity) == Some(&session) {
             self.by_identity.remove(&entry.caller.identity);
+        }
+        if self.usage.len() < USAGE_MAX && !entry.limits.is_clean(now) {
+            self.usage.insert(entry.caller.identity.clone(), entry.limits);
         }
         let cause = if reason == Reason::Superseded { RevokeCause::Superseded } else { RevokeCause::Disconnected };
         for view in self.views.values_mut() {
@@ -322,6 +331,7 @@ impl Hub {
     /// The wall clock, about once a second: dates of agreements.
     pub fn handle_wall_clock(&mut self, unix_s: i64, now: Instant) {
         self.unix_s = unix_s;
+        self.usage.retain(|_, limits| !limits.is_clean(now));
         self.renew_bridges(now);
     }
 

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use wire::control::{Floor, FloorBody, Message};
-use wire::{DenyCause, Identity, Reason, RequestId, RevokeCause, SessionId, TalkgroupId};
+use wire::control::{Floor, FloorBody, Message, Request};
+use wire::{DenyCause, Reason, RevokeCause, SessionId, TalkgroupId, Tier};
 
 use super::Hub;
 use super::output::Event;
@@ -38,7 +38,7 @@ impl Hub {
                     None => DenyCause::UnknownTalkgroup,
                 };
                 self.out.control(session, Message::EmergencyEndRefused { talkgroup: talkgroup.clone(), party: None, cause: refusal });
-                self.out.event(Event::Denied { talkgroup, identity: who, cause: refusal, agreement: None });
+                self.refused(session, Event::Denied { talkgroup, identity: who, cause: refusal, agreement: None }, now);
             }
             Message::Hello(_)
             | Message::Welcome(_)
@@ -64,9 +64,9 @@ impl Hub {
                 view.join(session, caller.talker(), now, &mut self.out);
                 return;
             }
-            Some(_) => Reason::TooManySessions,
+            Some(_) => Reason::TooManyTalkgroups,
         };
-        self.out.event(Event::JoinRefused(talkgroup.clone(), caller.identity, refusal));
+        self.refused(session, Event::JoinRefused(talkgroup.clone(), caller.identity, refusal), now);
         self.out.control(session, Message::AffiliateRefused(talkgroup, refusal));
     }
 
@@ -76,26 +76,13 @@ impl Hub {
         if let (FloorBody::Release(release), Some(entry)) = (&floor.body, self.sessions.get_mut(&session)) {
             entry.released = entry.released.max(Some(release.request));
         }
-        let Some(view) = self.views.get_mut(&floor.talkgroup) else {
-            if let FloorBody::Request(request) = &floor.body {
-                self.refuse(session, floor, party.identity, request.request, DenyCause::UnknownTalkgroup);
-            }
-            return;
-        };
         match &floor.body {
-            FloorBody::Request(request) if !view.members.contains_key(&session) => {
-                self.refuse(session, floor, party.identity, request.request, DenyCause::NotAffiliated);
-            }
-            FloorBody::Request(request) => {
-                // Only a claim that may be an emergency is one.
-                let urgent = request.priority.tier == wire::Tier::Emergency && view.plan.rights(&party.identity).emergency;
-                if !urgent && self.sessions.get_mut(&session).is_some_and(|entry| !entry.limits.press(now)) {
-                    self.refuse(session, floor, party.identity, request.request, DenyCause::RateLimited);
-                    return;
+            FloorBody::Request(request) => self.handle_press(&party, &floor.talkgroup, request, now),
+            FloorBody::Release(release) => {
+                if let Some(view) = self.views.get_mut(&floor.talkgroup) {
+                    view.release(&party, release, now, &mut self.out);
                 }
-                view.request(session, request, now, &mut self.out);
             }
-            FloorBody::Release(release) => view.release(&party, release, now, &mut self.out),
             FloorBody::Granted(_)
             | FloorBody::Deny { .. }
             | FloorBody::Queued { .. }
@@ -106,11 +93,30 @@ impl Hub {
         }
     }
 
-    /// Denies a request before any view has judged it.
-    fn refuse(&mut self, session: SessionId, floor: &Floor, identity: Identity, request: RequestId, cause: DenyCause) {
-        let talkgroup = floor.talkgroup.clone();
-        let body = FloorBody::Deny { request, cause };
-        self.out.control(session, Message::Floor(Floor { talkgroup: talkgroup.clone(), party: None, body }));
-        self.out.event(Event::Denied { talkgroup, identity, cause, agreement: None });
+    fn handle_press(&mut self, party: &Party, talkgroup: &TalkgroupId, request: &Request, now: Instant) {
+        let view = self.views.get_mut(talkgroup);
+        // Only a claim that may be an emergency is one.
+        let is_emergency = request.priority.tier == Tier::Emergency;
+        let urgent = is_emergency && view.as_ref().is_some_and(|view| view.plan.rights(&party.identity).emergency);
+        let cause = match view {
+            _ if !urgent && self.sessions.get_mut(&party.session).is_some_and(|entry| !entry.limits.press(now)) => DenyCause::RateLimited,
+            None => DenyCause::UnknownTalkgroup,
+            Some(view) if view.members.contains_key(&party.session) => {
+                view.request(party.session, request, now, &mut self.out);
+                return;
+            }
+            Some(_) => DenyCause::NotAffiliated,
+        };
+        let body = FloorBody::Deny { request: request.request, cause };
+        self.out.control(party.session, Message::Floor(Floor { talkgroup: talkgroup.clone(), party: None, body }));
+        let denied = Event::Denied { talkgroup: talkgroup.clone(), identity: party.identity.clone(), cause, agreement: None };
+        self.refused(party.session, denied, now);
+    }
+
+    /// Records that something was refused to a session, unless it is refused all the time.
+    fn refused(&mut self, session: SessionId, event: Event, now: Instant) {
+        if self.sessions.get_mut(&session).is_some_and(|entry| entry.limits.refusal(now)) {
+            self.out.event(event);
+        }
     }
 }

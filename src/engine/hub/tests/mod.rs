@@ -3,6 +3,7 @@
 mod border;
 mod calls;
 mod emergency;
+mod limits;
 mod net;
 mod random;
 mod records;

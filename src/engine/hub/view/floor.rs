@@ -93,7 +93,7 @@ impl View {
         self.drain(now, out);
     }
 
-    pub(super) fn deny(&self, session: SessionId, party: Option<Identity>, request: &Request, cause: DenyCause, out: &mut Outbox) {
+    pub(crate) fn deny(&self, session: SessionId, party: Option<Identity>, request: &Request, cause: DenyCause, out: &mut Outbox) {
         let talkgroup = match &party {
             Some(_) => self.far.get(&session).map_or_else(|| self.id().clone(), |far| far.home.clone()),
             None => self.id().clone(),
