@@ -20,10 +20,6 @@ pub enum Port {
 
 /// Time an accepted handshake may take, on the wall: beyond it the half-open connection is dropped.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Handshakes at the same time on one port. One costs about 1.5 ms of a core, so 64 bound the delay of voice to 0.1 s of work.
-pub const HANDSHAKES_MAX: usize = 64;
-/// Handshakes under way from which on a new address must first prove itself by a retry (one more round trip).
-pub const RETRY_FROM: usize = 32;
 /// Largest datagram that surely fits a packet of 1,200 bytes: minus header, connection id, tag and frame type.
 pub const DATAGRAM_MAX_BYTES: usize = 1_150;
 /// What quinn charges for one queued datagram beside its payload, in bytes.

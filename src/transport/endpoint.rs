@@ -5,19 +5,20 @@
 //! a reload needs no new socket. Nothing here logs an address: whoever asked for the connection knows it, and how to hide it.
 
 use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use quinn::{Incoming, RecvStream, SendStream, Side};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
-use tracing::debug;
+use tokio::task::yield_now;
+use tokio::time::{Instant, timeout};
+use tracing::{debug, info};
 use wire::{Authority, Identity, Reason};
 
+use crate::admission::{Admission, Caller, Decision, Place, Turned};
 use crate::clock::{Clock, TokenTime};
-use crate::config::{self, HANDSHAKE_TIMEOUT, HANDSHAKES_MAX, Port, RETRY_FROM};
+use crate::config::{self, HANDSHAKE_TIMEOUT, Port};
 use crate::identity::{Certified, OwnIdentity};
 use crate::keys::Keys;
 use crate::reason;
@@ -29,6 +30,9 @@ use crate::verify::{AnswererVerifier, CallerVerifier, Verdict};
 
 /// Time the dialling side has to open its control stream after the handshake.
 pub const CONTROL_STREAM_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Callers turned away at once before others have their turn: some tenths of a millisecond.
+const TURNED_AT_ONCE: u32 = 16;
 
 /// Whom a dialler expects to answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,7 +151,7 @@ fn connected(quic: quinn::Connection) -> Result<Connection, Reason> {
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     core: Arc<Core>,
-    handshakes: Arc<Semaphore>,
+    admission: Arc<Mutex<Admission>>,
     server: Arc<quinn::ServerConfig>,
 }
 
@@ -173,28 +177,52 @@ impl Endpoint {
         config::limit_server(port, &mut server);
         let quic = open(sockets, addr, keys, Some(server.clone()))?;
         let core = Core { quic, port, own: ArcSwap::from_pointee(own), trust, clock, transport };
-        Ok(Self { core: Arc::new(core), handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)), server: Arc::new(server) })
+        Ok(Self { core: Arc::new(core), admission: Arc::default(), server: Arc::new(server) })
     }
 
-    /// The next caller worth a handshake; `None` when the port is closed. Callers beyond [`HANDSHAKES_MAX`] are
-    /// refused; from [`RETRY_FROM`] on an address must prove itself first.
+    /// The next caller worth a handshake; `None` when the port is closed. The others are turned away in here, by the rules
+    /// of [`crate::admission`].
     pub async fn accept(&self) -> Option<Accepting> {
+        let mut turned = 0_u32;
         loop {
             let incoming = self.core.quic.accept().await?;
-            let Ok(permit) = Arc::clone(&self.handshakes).try_acquire_owned() else {
-                debug!(port = self.core.port.as_str(), "refused: too many handshakes");
-                incoming.refuse();
-                continue;
+            let caller = Caller { from: incoming.remote_address().ip(), proven: incoming.remote_address_validated() };
+            let now = Instant::now().into_std();
+            let (decision, report) = {
+                let mut admission = lock(&self.admission);
+                (admission.judge(caller, now), admission.report(now))
             };
-            let crowded = self.handshakes.available_permits() < HANDSHAKES_MAX - RETRY_FROM;
-            if crowded && !incoming.remote_address_validated() && incoming.may_retry() {
-                if let Err(error) = incoming.retry() {
-                    error.into_incoming().ignore();
-                }
-                continue;
+            if let Some(Turned { retried, refused, ignored }) = report {
+                info!(port = self.core.port.as_str(), retried, refused, ignored, "callers turned away");
             }
-            return Some(Accepting { incoming, permit, endpoint: self.clone() });
+            match decision {
+                Decision::Begin(place) => {
+                    let seat = Seat { admission: Arc::clone(&self.admission), place };
+                    return Some(Accepting { incoming, seat, endpoint: self.clone() });
+                }
+                Decision::Retry => {
+                    if let Err(error) = incoming.retry() {
+                        error.into_incoming().ignore();
+                    }
+                }
+                Decision::Refuse => incoming.refuse(),
+                Decision::Ignore => incoming.ignore(),
+            }
+            turned = turned.wrapping_add(1);
+            if turned.is_multiple_of(TURNED_AT_ONCE) {
+                yield_now().await;
+            }
         }
+    }
+
+    /// The port this is.
+    pub fn port(&self) -> Port {
+        self.core.port
+    }
+
+    /// Hears only callers from the networks of these addresses from now on; `None` hears everybody.
+    pub fn set_neighbours(&self, addresses: Option<&[IpAddr]>) {
+        lock(&self.admission).set_neighbours(addresses);
     }
 
     /// Dials from this port: how a peer sees the address that it knows.
@@ -230,8 +258,26 @@ impl Endpoint {
 #[derive(Debug)]
 pub struct Accepting {
     incoming: Incoming,
-    permit: OwnedSemaphorePermit,
+    seat: Seat,
     endpoint: Endpoint,
+}
+
+/// A handshake under way: counted as long as this lives.
+#[derive(Debug)]
+struct Seat {
+    admission: Arc<Mutex<Admission>>,
+    place: Place,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        lock(&self.admission).end(self.place);
+    }
+}
+
+/// Nothing panics while it is held.
+fn lock(admission: &Mutex<Admission>) -> MutexGuard<'_, Admission> {
+    admission.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Accepting {
@@ -240,17 +286,12 @@ impl Accepting {
         self.incoming.remote_address()
     }
 
-    /// Drops the caller without a word, before any crypto is spent.
-    pub fn ignore(self) {
-        self.incoming.ignore();
-    }
-
     /// Makes the handshake, at most [`HANDSHAKE_TIMEOUT`]. Run it beside the accept loop, in a task.
     ///
     /// # Errors
     /// Why the caller was refused, went away, or was too slow.
     pub async fn complete(self) -> Result<Connection, Reason> {
-        let Self { incoming, permit, endpoint } = self;
+        let Self { incoming, seat, endpoint } = self;
         let core = &endpoint.core;
         let verdict = Verdict::default();
         let verifier = CallerVerifier { trust: core.trust.load_full(), port: core.port, verdict: verdict.clone() };
@@ -275,7 +316,7 @@ impl Accepting {
             Ok(Err(error)) => Err(refused(&error)),
             Err(_) => Err(Reason::Timeout),
         };
-        drop(permit);
+        drop(seat);
         result
     }
 }

@@ -14,7 +14,7 @@ use testkit::{Capture, Link};
 use tokio::time::{Instant, sleep};
 use wire::Reason;
 
-use crate::config::HANDSHAKES_MAX;
+use crate::admission::HANDSHAKES_MAX;
 use crate::test_support::{BUDGET, DELAY, DIAL_LIMIT, Scene, Terms, accept_one, any_of, authority, gateway_addr, identity, ip};
 use crate::test_support::{CALLER, GATEWAY};
 use crate::verify::{AnswererVerifier, Verdict};

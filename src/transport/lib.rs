@@ -9,6 +9,7 @@
 
 #![cfg_attr(not(test), deny(clippy::panic))]
 
+pub mod admission;
 pub mod backoff;
 pub mod clock;
 pub mod config;
