@@ -234,6 +234,6 @@ async fn connect(dialer: &Dialer, address: SocketAddr, peer: &Identity, driver: 
     let connection = dialer.dial(address, Expect::Gateway(peer.clone()), DIAL_TIMEOUT).await?;
     let connected = Instant::now().into_std();
     let streams = connection.open_control().await?;
-    let link = NewLink { connection, streams, dialled: true, port: Port::Peers, connected };
+    let link = NewLink { connection, streams, dialled: true, port: Port::Peers, connected, waiting: None };
     driver.send(Input::Link(Box::new(link))).await.map_err(|_gone| Reason::ShuttingDown)
 }

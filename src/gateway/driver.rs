@@ -334,6 +334,11 @@ impl Driver {
             self.carry_out_round(now);
         }
         while let Some(event) = self.hub.poll_event() {
+            if let Event::SessionUp(session, _) = &event
+                && let Some(link) = self.links.get_mut(session)
+            {
+                link.waiting = None;
+            }
             if let Event::SessionDown(_, identity, _) = &event
                 && let Some(state) = self.peers.get(identity)
                 && !self.hub.has_session(identity)

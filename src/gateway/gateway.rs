@@ -3,7 +3,7 @@
 //! Startup order, and why: ports are bound before anything dials, so that a peer that answers at once finds its way
 //! back; the driver runs before the accept loops, so that the first caller has somebody to talk to.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
@@ -65,22 +65,21 @@ impl Gateway {
         let Setup { config, own, trust, keys, epoch, sockets, clock, seed, reporter } = setup;
         let (trust, redactor) = (trust.shared(), reporter.redactor().clone());
         let bind = |port, address: &SocketAddr| {
-            let endpoint = Endpoint::bind(sockets.as_ref(), *address, port, own.clone(), Arc::clone(&trust), &keys, Arc::clone(&clock))?;
-            Ok::<_, BindError>((port, endpoint))
+            Endpoint::bind(sockets.as_ref(), *address, port, own.clone(), Arc::clone(&trust), &keys, Arc::clone(&clock))
         };
         let units = config.listen.units.iter().map(|address| bind(Port::Units, address));
         let peers = config.listen.peers.iter().map(|address| bind(Port::Peers, address));
-        let bound: Vec<(Port, Endpoint)> = units.chain(peers).collect::<Result<_, _>>()?;
+        let endpoints: Vec<Endpoint> = units.chain(peers).collect::<Result<_, _>>()?;
+        hear_neighbours(&endpoints, &config);
 
         let (inputs, driver_inputs) = mpsc::channel(INPUTS_MAX);
-        let endpoints: Vec<Endpoint> = bound.iter().map(|(_, endpoint)| endpoint.clone()).collect();
-        let dialers = bound.iter().filter(|(port, _)| *port == Port::Peers).map(|(_, endpoint)| endpoint.dialer()).collect();
+        let dialers = endpoints.iter().filter(|endpoint| endpoint.port() == Port::Peers).map(Endpoint::dialer).collect();
         let means = Means { sockets, own, trust: Arc::clone(&trust), keys, clock: Arc::clone(&clock) };
         let dialling = Dialling::new(dialers, means, inputs.downgrade(), seed, redactor);
         let driver = Driver::new(config, epoch, Arc::clone(&trust), clock, reporter, endpoints.clone(), dialling);
         let driver = tokio::spawn(driver.run(driver_inputs));
         let accepting =
-            bound.into_iter().map(|(port, endpoint)| tokio::spawn(ports::accept(endpoint, port, inputs.clone())).abort_handle()).collect();
+            endpoints.iter().map(|endpoint| tokio::spawn(ports::accept(endpoint.clone(), inputs.clone())).abort_handle()).collect();
         Ok(Self { inputs, trust, endpoints, driver, accepting })
     }
 
@@ -133,6 +132,7 @@ impl Controls {
         for endpoint in &self.endpoints {
             endpoint.set_own_identity(own.clone());
         }
+        hear_neighbours(&self.endpoints, &config);
         // A gateway that has ended needs no new configuration.
         let _ = self.inputs.send(Input::Apply(Box::new((config, own)))).await;
     }
@@ -149,5 +149,13 @@ impl Controls {
         if self.inputs.send(Input::Drain(done)).await.is_ok() {
             let _ = ended.await;
         }
+    }
+}
+
+/// Where every peer has an address, a caller from elsewhere is none of them, and the peer ports are deaf to it.
+fn hear_neighbours(endpoints: &[Endpoint], config: &Config) {
+    let known: Option<Vec<IpAddr>> = config.peers.iter().map(|peer| peer.address.map(|address| address.ip())).collect();
+    for endpoint in endpoints.iter().filter(|endpoint| endpoint.port() == Port::Peers) {
+        endpoint.set_neighbours(known.as_deref());
     }
 }

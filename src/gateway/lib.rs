@@ -15,6 +15,7 @@ mod driver;
 pub mod gateway;
 mod kept;
 mod link;
+mod lobby;
 pub mod logging;
 mod material;
 mod operator;

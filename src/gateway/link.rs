@@ -20,6 +20,8 @@ use transport::identity::Certified;
 use transport::link::{self, Command, Counters, Inbound, Next, Outbox, Room};
 use wire::{Level, Reason, SessionId, Tier};
 
+use crate::lobby::Waiting;
+
 /// Offers that wait between the driver and a pump: a busy second of everything.
 const OFFERS_MAX: usize = 512;
 /// How often a pump shows its scheduler's counters.
@@ -56,6 +58,8 @@ pub(crate) struct NewLink {
     pub(crate) port: Port,
     /// When the handshake was complete: the time for hello and welcome counts from here.
     pub(crate) connected: Instant,
+    /// The place of a caller that has no session yet.
+    pub(crate) waiting: Option<Waiting>,
 }
 
 /// The driver's handle of a link.
@@ -69,8 +73,10 @@ pub(crate) struct Link {
     pub(crate) stats: Arc<Mutex<sched::Stats>>,
     /// The rate last told to the pump, in kbit/s.
     rate_kbps: u32,
-    /// Voice frames dropped because the pump did not keep up.
+    /// Voice frames dropped because the pump did not keep up, or they waited through a pause of the gateway.
     pub(crate) dropped: u64,
+    /// Until there is a session.
+    pub(crate) waiting: Option<Waiting>,
 }
 
 impl Link {
@@ -80,7 +86,7 @@ impl Link {
         let counters = Arc::new(Counters::default());
         let stats = Arc::new(Mutex::new(sched::Stats::default()));
         let outbox = Queue { line: Line::new(Some(rate_kbps)), stats: Arc::clone(&stats), shown: None };
-        let NewLink { connection, streams, port, .. } = new;
+        let NewLink { connection, streams, port, waiting, .. } = new;
         let link = Self {
             commands,
             certified: connection.certified,
@@ -90,6 +96,7 @@ impl Link {
             stats,
             rate_kbps,
             dropped: 0,
+            waiting,
         };
         let tag = move |item| (session, item);
         let pump = tokio::spawn(link::run(connection.quic, streams, outbox, offers, inbound.clone(), tag, counters));

@@ -13,18 +13,23 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// The gateway's records name the refusal.
 fn recorded(world: &World, reason: Reason) -> bool {
-    world.records("nl").iter().any(|record| record.outcome.as_deref() == Some(reason.as_str()))
+    recorded_by(world, "nl", reason)
+}
+
+fn recorded_by(world: &World, code: &str, reason: Reason) -> bool {
+    world.records(code).iter().any(|record| record.outcome.as_deref() == Some(reason.as_str()))
 }
 
 #[test]
 fn a_unit_at_the_peer_port_is_of_the_wrong_kind() {
     bridged(31, async |world| {
-        let issued = world.issue("nl", Kind::Unit, "maas-12");
+        // be knows no address of nl, so its peer port hears everybody.
+        let issued = world.issue("be", Kind::Unit, "lux-1");
         let asked = Instant::now();
-        let radio = world.radio_at("nl", &issued, "10.0.0.1:7101");
+        let radio = world.radio_at("be", &issued, "10.0.1.1:7101");
         assert_eq!(radio.refused().await, Reason::WrongKind);
         assert!(asked.elapsed() <= SECOND, "{:?}", asked.elapsed());
-        assert!(recorded(world, Reason::WrongKind));
+        assert!(recorded_by(world, "be", Reason::WrongKind));
     });
 }
 

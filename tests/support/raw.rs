@@ -30,7 +30,7 @@ impl Raw {
     /// Connects to a gateway's port with a valid certificate of that authority, kind and name.
     pub(crate) async fn dial(world: &mut World, port: Port, authority: &str, kind: Kind, name: &str, gateway: &str) -> Self {
         let issued = world.issue(authority, kind, name);
-        let (sockets, clock, seed) = world.attacker();
+        let (sockets, clock, seed) = world.attacker((port == Port::Peers).then_some(authority));
         let own = OwnIdentity::from_pem(issued.certificate_pem().as_bytes(), issued.key_pem().as_bytes()).expect("valid PEM");
         let root = world.countries[gateway].authority.root_pem().as_bytes();
         let far: wire::Authority = gateway.parse().expect("a code");

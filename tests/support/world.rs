@@ -316,9 +316,13 @@ impl World {
         Raw::dial(self, Port::Peers, own, Kind::Gateway, "gw-1", gateway).await
     }
 
-    /// What an attacker stands on.
-    pub(super) fn attacker(&mut self) -> raw::Footing {
-        let host = self.new_host();
+    /// What an attacker stands on: anywhere, or in the network of a country's gateway, whose peers would not hear it otherwise.
+    pub(super) fn attacker(&mut self, near: Option<&str>) -> raw::Footing {
+        let mut host = self.new_host();
+        if let (Some(IpAddr::V4(gateway)), IpAddr::V4(own)) = (near.map(ip), host) {
+            let ([a, b, c, _], [.., d]) = (gateway.octets(), own.octets());
+            host = IpAddr::from([a, b, c, d | 0x80]);
+        }
         (self.sockets(host), Arc::clone(&self.clock), self.seed)
     }
 

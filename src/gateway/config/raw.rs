@@ -161,7 +161,8 @@ pub(super) struct RawPeer {
     pub(super) authority: Text,
     /// Its name, as in its certificate.
     pub(super) name: Text,
-    /// Where to dial it, `IP:PORT`. Default none: it dials us.
+    /// Where to dial it, `IP:PORT`. Default none: it dials us, from anywhere. If every peer has one, callers from other networks
+    /// (/24, IPv6 /64) are not heard on the peer port.
     pub(super) address: Option<Text>,
     /// Capacity of the link, kbit/s of IP bytes. Default 512. Danger: above the real rate an emergency waits in somebody else's queue.
     pub(super) rate_kbps: Option<Spanned<i64>>,
