@@ -103,9 +103,14 @@ impl Process {
         self.wait_from(0, event, |value| value["event"] == event)
     }
 
+    /// Its number in the system.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal by name.
     pub(crate) fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
+        let id = self.id().to_string();
         let done = Command::new("kill").args(["-s", name, &id]).status().expect("kill exists");
         assert!(done.success(), "kill -s {name} {id}");
     }
