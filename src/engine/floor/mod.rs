@@ -22,7 +22,7 @@ pub mod table;
 mod tests;
 
 use wire::control::Talker;
-use wire::{Identity, Priority, RequestId, SessionId};
+use wire::{Authority, Identity, Priority, RequestId, SessionId};
 
 /// Who asks for the floor: a unit, through the session it is heard on (its own, or its gateway's).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,4 +46,11 @@ pub struct Claim {
     pub talker: Talker,
     /// Talks already in a view that was cut off: granted or denied, never queued.
     pub continuing: bool,
+}
+
+impl Claim {
+    /// Whose unit asks.
+    pub fn authority(&self) -> &Authority {
+        &self.party.identity.authority
+    }
 }

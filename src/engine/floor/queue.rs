@@ -1,12 +1,14 @@
-//! Who waits for the floor: higher priority first, then arrival; a pre-emptor before everybody.
+//! Who waits for the floor: higher priority first; at equal priority the authorities take turns, each in the order of arrival; a
+//! pre-emptor before everybody. So a country that sends in a crowd, of real units or invented ones, waits for its own crowd.
 //!
-//! Bound: [`QUEUE_MAX`]; when it is full a new request is denied, except that one of a higher tier than the last in line takes
-//! its place, so that a full queue of routine requests never refuses an emergency.
+//! Bound: [`QUEUE_MAX`]; when it is full a new request is denied, with two exceptions. One of a higher tier than the last in
+//! line takes its place, so that a full queue of routine requests never refuses an emergency. And one whose authority has
+//! fewer places takes the last of the authority that has most, so that no crowd keeps the others out.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
-use wire::RequestId;
 use wire::control::Talker;
+use wire::{Authority, RequestId};
 
 use super::{Claim, Party};
 
@@ -31,7 +33,7 @@ struct Entry {
 pub enum Enqueued {
     /// It waits.
     Waits,
-    /// It waits, and this one of lower tier lost its place.
+    /// It waits, and this one lost its place.
     Displaced(Claim),
     /// No place: the claim comes back.
     Full(Claim),
@@ -43,14 +45,49 @@ impl Queue {
         self.remove(&claim.party);
         let mut displaced = None;
         if self.entries.len() >= QUEUE_MAX {
-            match self.entries.back() {
-                Some(last) if last.claim.priority.tier < claim.priority.tier => displaced = self.entries.pop_back(),
-                _ => return Enqueued::Full(claim),
-            }
+            let gives_way = match self.entries.back() {
+                Some(last) if last.claim.priority.tier < claim.priority.tier => Some(self.entries.len() - 1),
+                _ => self.last_of_a_crowd(&claim),
+            };
+            let Some(place) = gives_way else { return Enqueued::Full(claim) };
+            displaced = self.entries.remove(place);
         }
-        let place = self.entries.iter().position(|e| e.claim.priority < claim.priority).unwrap_or(self.entries.len());
+        let place = self.place_of(&claim);
         self.entries.insert(place, Entry { claim, told: None });
         displaced.map_or(Enqueued::Waits, |entry| Enqueued::Displaced(entry.claim))
+    }
+
+    /// Where a claim belongs: behind higher priorities, and at its own behind the turns that come before its authority's next.
+    fn place_of(&self, claim: &Claim) -> usize {
+        let equal = |e: &&Entry| e.claim.priority == claim.priority;
+        let turn = self.entries.iter().filter(equal).filter(|e| e.claim.authority() == claim.authority()).count();
+        let mut turns: BTreeMap<&Authority, usize> = BTreeMap::new();
+        for (place, entry) in self.entries.iter().enumerate() {
+            if entry.claim.priority < claim.priority {
+                return place;
+            }
+            if equal(&entry) {
+                let taken = turns.entry(entry.claim.authority()).or_default();
+                *taken += 1;
+                if *taken > turn + 1 {
+                    return place;
+                }
+            }
+        }
+        self.entries.len()
+    }
+
+    /// The last place of the authority that has most, if the claim is no less urgent and its authority has fewer by two or more.
+    fn last_of_a_crowd(&self, claim: &Claim) -> Option<usize> {
+        let mut places: BTreeMap<&Authority, usize> = BTreeMap::new();
+        for entry in &self.entries {
+            *places.entry(entry.claim.authority()).or_default() += 1;
+        }
+        let own = places.get(claim.authority()).copied().unwrap_or_default();
+        let (crowd, most) = places.into_iter().max_by_key(|(_, places)| *places)?;
+        let last = self.entries.iter().rposition(|e| e.claim.authority() == crowd)?;
+        let as_urgent = self.entries.get(last).is_some_and(|e| e.claim.priority <= claim.priority);
+        (as_urgent && most >= own + 2).then_some(last)
     }
 
     /// Puts a pre-emptor at the head.

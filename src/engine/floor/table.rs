@@ -80,7 +80,7 @@ pub enum Action {
     GrantAgain,
     /// Take the higher priority, tell everybody.
     Raise,
-    /// Put the request into the queue by priority and arrival, or deny it when the queue is full.
+    /// Put the request into the queue by priority and turn, or deny it when the queue is full.
     Enqueue,
     /// Put the request at the head of the queue.
     EnqueueFirst,

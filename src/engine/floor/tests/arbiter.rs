@@ -2,7 +2,7 @@
 
 use wire::{Epoch, Level, Priority, RevokeCause, Seq, SessionId, Tier};
 
-use super::bench::{Bench, claim, ms, party, release};
+use super::bench::{ABROAD, Bench, claim, ms, party, release};
 use crate::floor::queue::QUEUE_MAX;
 use crate::floor::table::State;
 
@@ -74,6 +74,40 @@ fn a_full_queue_denies_routine_and_gives_way_to_an_emergency() {
     assert_eq!(said[0], format!("{}: deny #1 queue_full", 99 + QUEUE_MAX));
     assert_eq!(said[1], "3: queued #1 at 1");
     assert_eq!(bench.queue().len(), QUEUE_MAX);
+}
+
+#[test]
+fn at_equal_priority_authorities_take_turns() {
+    let mut bench = Bench::new();
+    bench.request(1, 1, normal());
+    for unit in [ABROAD, ABROAD + 1, ABROAD + 2, 2, 3] {
+        bench.request(unit, 1, normal());
+    }
+    bench.request(ABROAD + 3, 1, Priority::normal(40));
+    assert_eq!(bench.queue(), [ABROAD + 3, ABROAD, 2, ABROAD + 1, 3, ABROAD + 2]);
+    bench.request(ABROAD + 4, 1, normal());
+    bench.request(4, 1, normal());
+    assert_eq!(bench.queue()[5..], [ABROAD + 2, 4, ABROAD + 4]);
+}
+
+#[test]
+fn a_crowd_of_one_authority_keeps_nobody_else_out_of_the_queue() {
+    for priority in [normal(), SOS] {
+        let mut bench = Bench::new();
+        bench.request(1, 1, SOS);
+        for unit in 0..QUEUE_MAX as u64 {
+            bench.request(ABROAD + unit, 1, priority);
+        }
+        // Everybody of nl finds a place in its turn, up to half of them all; the crowd loses its last.
+        for unit in 0..QUEUE_MAX as u64 / 2 {
+            let said = bench.request(2 + unit, 1, priority);
+            assert_eq!(said[0], format!("{}: deny #1 queue_full", ABROAD + QUEUE_MAX as u64 - 1 - unit));
+            assert_eq!(bench.queue().len(), QUEUE_MAX);
+        }
+        assert_eq!(bench.queue()[1], 2);
+        assert_eq!(bench.request(900, 1, priority), ["900: deny #1 queue_full"]);
+        assert_eq!(bench.request(1_900, 1, priority), ["1900: deny #1 queue_full"]);
+    }
 }
 
 #[test]

@@ -19,8 +19,12 @@ pub(super) const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
+/// Units from this number on are of be.
+pub(super) const ABROAD: u64 = 1_000;
+
 pub(super) fn party(unit: u64) -> Party {
-    Party { session: SessionId(unit), identity: format!("nl/unit/u{unit}").parse().unwrap() }
+    let authority = if unit < ABROAD { "nl" } else { "be" };
+    Party { session: SessionId(unit), identity: format!("{authority}/unit/u{unit}").parse().unwrap() }
 }
 
 pub(super) fn claim(unit: u64, request: u32, priority: Priority) -> Claim {
