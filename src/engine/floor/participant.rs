@@ -122,6 +122,8 @@ pub fn decide(state: State, event: Event) -> Option<(&'static [Action], State)> 
         (Talking | Finishing, Event::Denied) => (&[TellDenied], state),
         (Releasing, Event::Denied) => (&[], Silent),
         (Requesting | Queued, Event::Waits) => (&[TellPosition], Queued),
+        // The grace is over at the arbiter, and a raise that crossed its end waits there.
+        (Finishing, Event::Waits) => (&[Stop, TellPosition], Queued),
 
         (Talking, Event::Revoked) => (&[TellRevoked, UseGrace], Finishing),
         (Talking | Finishing, Event::RevokedNow) => (&[Stop, TellRevoked, SendRelease], Releasing),
@@ -139,7 +141,8 @@ pub fn decide(state: State, event: Event) -> Option<(&'static [Action], State)> 
 
         (Silent, Event::KeyUp | Event::Granted | Event::Denied | Event::Waits | Event::Disconnected)
         | (Releasing, Event::KeyUp | Event::Waits)
-        | (Talking | Finishing, Event::Waits | Event::GivenUp)
+        | (Talking, Event::Waits)
+        | (Talking | Finishing, Event::GivenUp)
         | (Silent | Requesting | Queued | Releasing, Event::Revoked | Event::RevokedNow | Event::GraceOver)
         | (Finishing, Event::Revoked)
         | (Talking, Event::GraceOver)

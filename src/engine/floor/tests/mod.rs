@@ -5,4 +5,5 @@ mod arbiter;
 mod bench;
 mod coupled;
 mod model;
+mod participant;
 mod tables;
