@@ -237,38 +237,3 @@ async fn connect(dialer: &Dialer, address: SocketAddr, peer: &Identity, driver: 
     let link = NewLink { connection, streams, dialled: true, port: Port::Peers, connected, waiting: None };
     driver.send(Input::Link(Box::new(link))).await.map_err(|_gone| Reason::ShuttingDown)
 }
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-
-    use pki::{Authority, Kind as PkiKind, Request};
-    use transport::clock;
-    use transport::sockets::{BoundBy, OsSockets};
-    use transport::trust::Trust;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn for_want_of_a_port_of_its_ip_version_a_peer_is_dialled_from_a_socket_made_once() {
-        let issued = Authority::generate("nl").unwrap().issue(&Request::new(PkiKind::Gateway, "gw-1")).unwrap();
-        let own = OwnIdentity::from_pem(issued.certificate_pem().as_bytes(), issued.key_pem().as_bytes()).unwrap();
-        let bound: Arc<Mutex<Vec<SocketAddr>>> = Arc::default();
-        let seen = Arc::clone(&bound);
-        // Whichever version is asked for, a loopback port stands in for it, so that a machine without IPv6 will do.
-        let sockets = BoundBy(move |any: SocketAddr| {
-            seen.lock().unwrap().push(any);
-            OsSockets.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
-        });
-        let trust = Trust::default().shared();
-        let means = Means { sockets: Arc::new(sockets), own, trust, keys: Keys::ephemeral(), clock: clock::system() };
-        let (inputs, _driver) = mpsc::channel(1);
-        let mut dialling = Dialling::new(Vec::new(), means, inputs.downgrade(), 1, Redactor::new(true));
-        let peer: Identity = "be/gateway/gw-1".parse().unwrap();
-        for address in ["192.0.2.1:7101", "192.0.2.2:7101", "[2001:db8::1]:7101"] {
-            assert!(dialling.dialer(address.parse().unwrap(), &peer).is_some(), "{address}");
-        }
-        let any: Vec<SocketAddr> = vec!["0.0.0.0:0".parse().unwrap(), "[::]:0".parse().unwrap()];
-        assert_eq!(*bound.lock().unwrap(), any);
-    }
-}

@@ -427,18 +427,6 @@ impl Follower {
         }
     }
 
-    /// The view leaves its home: whatever was asked of it is taken back, so that nobody is granted there who is not heard there.
-    pub(crate) fn give_back_all(&self, out: &mut Outbox) {
-        let held = self.talking.iter().filter_map(|talking| match talking {
-            Talking::Local { claim, relinquished: false, .. } => Some(claim),
-            Talking::Local { .. } | Talking::Remote { .. } => None,
-        });
-        for claim in held.chain(self.forwarded.values().map(|f| &f.claim)) {
-            let release = Release { request: claim.request, last_seq: None, key_down: false };
-            self.send(Some(claim.party.identity.clone()), FloorBody::Release(release), out);
-        }
-    }
-
     /// A spurt that is over without a word to the members what follows.
     pub(crate) fn untold(&self) -> Option<Spurt> {
         self.untold

@@ -118,7 +118,7 @@ impl Hub {
         let Some(far) = bridge.far(session, &authority) else { return };
         let (Some(view), Some(peer)) = (self.views.get_mut(bridge.plan.own(&authority)), self.peers.get_mut(&session)) else { return };
         if !view.fits(&far) {
-            view.detached = Some(far);
+            (view.detached, view.unanswered) = (Some(far), false);
             return;
         }
         let current = match &view.side {
@@ -142,13 +142,17 @@ impl Hub {
         self.out.control(session, Message::Sync(Box::new(sync)));
     }
 
-    /// A view that went alone for an emergency joins its home again.
+    /// A view that went alone for an emergency joins its home again: at once if that was only slow, else when it is over.
     pub(super) fn rejoin(&mut self, now: Instant) {
         let authority = self.authority().clone();
         for index in 0..self.bridges.len() {
-            let Some(bridge) = self.bridges.get(index) else { continue };
-            let Some(view) = self.views.get_mut(bridge.plan.own(&authority)) else { continue };
-            if bridge.state.is_agreed() && view.may_rejoin() {
+            let Some(bridge) = self.bridges.get(index).filter(|bridge| bridge.state.is_agreed()) else { continue };
+            let Some(view) = self.views.get_mut(bridge.plan.own(&authority)).filter(|view| view.detached.is_some()) else { continue };
+            let far = bridge.plan.far(&authority);
+            let asked = self.peers.values().any(|peer| peer.identity.authority == *far && peer.announced.contains_key(view.id()));
+            if view.asks_back() {
+                self.sync(index, now);
+            } else if !asked && view.may_rejoin() {
                 view.detached = None;
                 self.set_state(index, BridgeState::Agreed);
                 self.sync(index, now);

@@ -48,7 +48,7 @@ impl View {
     pub(crate) fn follow(&mut self, home: Far, epoch: Epoch, announced: Option<&(Party, RequestId)>, now: Instant, out: &mut Outbox) {
         self.drain(now, out);
         self.away.remove(&home.authority);
-        self.detached = None;
+        (self.detached, self.unanswered) = (None, false);
         self.tell_far_side(&home.authority, true, out);
         let session = home.session;
         let mut follower = Follower::new(home.clone(), epoch);
@@ -106,16 +106,27 @@ impl View {
         self.drain(now, out);
     }
 
-    /// The home does not admit or answer an emergency: this view arbitrates, and is heard on its own side only.
-    pub(super) fn detach(&mut self, now: Instant, out: &mut Outbox) {
+    /// The home does not admit an emergency, or has not answered it in time: this view arbitrates, and is heard on its own side only.
+    pub(super) fn detach(&mut self, unanswered: bool, now: Instant, out: &mut Outbox) {
         let Side::Partner(follower) = &self.side else { return };
-        follower.give_back_all(out);
         let home = follower.home.clone();
+        let asked: Vec<(Identity, RequestId)> = follower.claims().map(|claim| (claim.party.identity.clone(), claim.request)).collect();
         self.far.remove(&home.session);
         self.renew_listeners();
         self.tell_far_side(&home.authority, false, out);
         self.arbitrate_alone(now, out);
-        self.detached = Some(home);
+        // Nobody may be granted there who is not heard there. Only whom a slow home will be asked to take over keeps its place.
+        let stays = match &self.side {
+            Side::Arbiter(arbiter) => arbiter.current().filter(|_| unanswered).map(|current| &current.claim),
+            Side::Partner(_) => None,
+        };
+        let told = Follower::new(home.clone(), self.epoch());
+        for (party, request) in asked {
+            if stays.is_none_or(|claim| (&claim.party.identity, claim.request) != (&party, request)) {
+                told.give_back(party, request, out);
+            }
+        }
+        (self.detached, self.unanswered) = (Some(home), unanswered);
     }
 
     /// The home answered, but an emergency began here that it does not admit: what was announced to it is taken back.
@@ -124,7 +135,7 @@ impl View {
             let epoch = self.epoch();
             Follower::new(home.clone(), epoch).give_back(party.identity.clone(), *request, out);
         }
-        self.detached = Some(home);
+        (self.detached, self.unanswered) = (Some(home), false);
     }
 
     /// From following to deciding: the local talker goes on under a fresh grant with its request id, a remote one is lost.
@@ -202,6 +213,11 @@ impl View {
     pub(crate) fn may_rejoin(&self) -> bool {
         self.detached.as_ref().is_some_and(|home| self.brings_along(home).is_none())
             && matches!(&self.side, Side::Arbiter(arbiter) if arbiter.current().is_none() && arbiter.queue().is_empty())
+    }
+
+    /// Whether the home, which was only slow, is to be asked now to take this view back with whoever talks in it. Asked once.
+    pub(crate) fn asks_back(&mut self) -> bool {
+        std::mem::take(&mut self.unanswered) && self.detached.as_ref().is_some_and(|home| self.fits(home))
     }
 
     pub(super) fn tell_far_side(&self, authority: &Authority, present: bool, out: &mut Outbox) {

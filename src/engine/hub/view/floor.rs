@@ -53,7 +53,7 @@ impl View {
                 out.event(self.denied_event(&claim.party.identity, cause, agreement));
                 // A unit that holds the emergency right is never refused by its own gateway: only the border does.
                 if claim.priority.tier == Tier::Emergency {
-                    self.detach(now, out);
+                    self.detach(false, now, out);
                     return self.claim(claim, now, out);
                 }
                 self.deny(claim.party.session, None, request, cause, out);
@@ -130,7 +130,7 @@ impl View {
             // A unit that holds the emergency right is never refused by its own gateway.
             let (identity, cause, agreement) = (denied.0.clone(), denied.1, Some(follower.home.agreement.clone()));
             out.event(self.denied_event(&identity, cause, agreement));
-            self.detach(now, out);
+            self.detach(false, now, out);
             self.raise_waiting_emergencies(out);
             self.drain(now, out);
             return;

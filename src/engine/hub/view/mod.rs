@@ -68,6 +68,8 @@ pub(crate) struct View {
     pub(crate) away: BTreeSet<Authority>,
     /// The home, while an emergency it would not admit or answer runs on the own side only.
     pub(crate) detached: Option<Far>,
+    /// Whether the home was left only because it was slow, and is still to be asked to take this view back.
+    pub(crate) unanswered: bool,
     /// Units in emergency, the first one first.
     pub(crate) emergency: Vec<Identity>,
     pub(crate) gate: Gate,
@@ -91,6 +93,7 @@ impl View {
             far: BTreeMap::new(),
             away: BTreeSet::new(),
             detached: None,
+            unanswered: false,
             emergency: Vec::new(),
             listeners: Arc::from([]),
             last_frame: None,
@@ -316,7 +319,7 @@ impl View {
         match &mut self.side {
             Side::Arbiter(arbiter) => arbiter.handle_timeout(now),
             Side::Partner(follower) if follower.emergency_overdue(now) => {
-                self.detach(now, out);
+                self.detach(true, now, out);
                 self.raise_waiting_emergencies(out);
             }
             Side::Partner(_) => {}
