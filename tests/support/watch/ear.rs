@@ -37,6 +37,8 @@ pub(super) struct Ear {
     /// Newest frame of every talker, over all sessions.
     newest: BTreeMap<u16, u32>,
     shown: Option<Shown>,
+    /// Every voice shown in this session, by its numbers: borders that are cut and heal renumber it.
+    voices: Vec<Vec<Spurt>>,
     over: Option<Over>,
     last_heard: Option<(u16, Instant)>,
     /// Counts sessions.
@@ -50,12 +52,26 @@ impl Ear {
     }
 
     pub(super) fn taken(&mut self, taken: &Taken, now: Instant) {
-        let talker = taken.talker.identity.clone();
-        let before = self.shown.replace(Shown { spurt: taken.spurt, talker: talker.clone(), tier: taken.tier });
-        // The same talker under a new number is one voice that goes on: a border was cut or healed.
-        if let Some(before) = before.filter(|before| before.talker != talker && taken.spurt.is_after(before.spurt)) {
-            self.end(Over { spurt: before.spurt, at: now, cut: taken.tier > before.tier });
+        let (spurt, talker, tier) = (taken.spurt, taken.talker.identity.clone(), taken.tier);
+        let before = self.shown.replace(Shown { spurt, talker: talker.clone(), tier });
+        match before {
+            // The same talker under a new number is one voice that goes on: a border was cut or healed.
+            Some(before) if before.talker == talker => {}
+            before => {
+                self.voices.push(Vec::new());
+                if let Some(before) = before.filter(|before| spurt.is_after(before.spurt)) {
+                    self.end(Over { spurt: before.spurt, at: now, cut: tier > before.tier });
+                }
+            }
         }
+        if let Some(numbers) = self.voices.last_mut() {
+            numbers.push(spurt);
+        }
+    }
+
+    /// All numbers of the voice that went by this one.
+    pub(super) fn numbers(&self, spurt: Spurt) -> &[Spurt] {
+        self.voices.iter().rev().find(|numbers| numbers.contains(&spurt)).map_or(&[], Vec::as_slice)
     }
 
     pub(super) fn idle(&mut self, spurt: Spurt, now: Instant) {

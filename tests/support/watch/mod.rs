@@ -323,7 +323,11 @@ impl Watch {
             return None;
         };
         let mouth = &self.units[usize::from(sound.talker)].mouth;
-        let (said, spoken) = (mouth.said_at(sound.count).unwrap_or(now), mouth.may_be_heard(spurt, sound.count));
+        // The talker may know its voice by a later number only.
+        let later =
+            self.units[usize::from(number)].ear.numbers(spurt).iter().find(|later| mouth.may_be_heard(**later, sound.count).is_ok());
+        let spoken = later.map_or_else(|| mouth.may_be_heard(spurt, sound.count), |_| Ok(()));
+        let said = mouth.said_at(sound.count).unwrap_or(now);
         let unit = self.unit(number);
         let played = unit.ear.hears(spurt, sound, said, now);
         let alone = match unit.mouth.live_since() {
