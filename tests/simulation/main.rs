@@ -15,6 +15,7 @@ mod pauses;
 mod peers;
 mod random;
 mod scenes;
+mod splits;
 mod star;
 mod targets;
 mod trust;
