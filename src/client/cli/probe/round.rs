@@ -107,11 +107,14 @@ pub(super) async fn measure(near: &mut Side, far: &mut Side, number: u32, output
     let found = found(&sent, &timeline.played);
     let gaps = gaps(sent.len(), &found);
     let onset = onset::first(&timeline.samples);
-    // Where a part of the speech begins in what was heard: the end may have moved against the start.
+    // Level of 100 ms from that sample of the speech on, where it was heard so much later against the start.
     let edge = |from: usize, shift: isize| {
         let heard = timeline.samples.get((onset? + from).checked_add_signed(shift)?..)?;
         Some(db(heard.get(..EDGE_SAMPLES)?, spoken.get(from..from + EDGE_SAMPLES)?))
     };
+    // The delay grows when a frame is awaited: the end lies where most of it was played.
+    let end = spoken.len() - EDGE_SAMPLES;
+    let last = drifts(&found, end / FRAME_SAMPLES).into_iter().filter_map(|shift| edge(end, shift));
     Ok(Round {
         event: "round",
         at_ms: output.at_ms(pressed.at),
@@ -123,7 +126,7 @@ pub(super) async fn measure(near: &mut Side, far: &mut Side, number: u32, output
         lost: gaps.between,
         sent: sent.len(),
         energy_first_db: edge(0, 0),
-        energy_last_db: edge(spoken.len() - EDGE_SAMPLES, drift(&found)),
+        energy_last_db: last.min_by(|one, other| one.abs().total_cmp(&other.abs())),
     })
 }
 
@@ -154,13 +157,12 @@ fn found(sent: &[Bytes], played: &[(usize, Bytes)]) -> Vec<Found> {
     found
 }
 
-/// Samples by which the end was played later against the start than it was spoken: the delay grows when a frame is awaited.
-fn drift(found: &[Found]) -> isize {
+/// Samples by which each frame from that number on, or else the last one, was played later against the first than it was spoken.
+fn drifts(found: &[Found], from: usize) -> Vec<isize> {
     let offset = |(number, start): &Found| start.checked_signed_diff(number * FRAME_SAMPLES).unwrap_or(0);
-    match (found.first(), found.last()) {
-        (Some(first), Some(last)) => offset(last) - offset(first),
-        _ => 0,
-    }
+    let Some(start) = found.first().map(offset) else { return Vec::new() };
+    let late = found.partition_point(|(number, _)| *number < from).min(found.len() - 1);
+    found[late..].iter().map(|frame| offset(frame) - start).collect()
 }
 
 /// Frames that were sent and not played.
@@ -223,10 +225,20 @@ mod tests {
     #[test]
     fn the_end_is_looked_for_where_it_was_played() {
         let sent = payloads("abcddefg");
-        // As spoken; from the third frame on; lost and its time kept; awaited for two frames' time; merged away.
-        for (text, frames) in [("abcddefg", 0), ("cddefg", 0), ("ab ddefg", 0), ("abc  ddefg", 2), ("abddefg", -1), ("", 0)] {
-            let drifted = isize::try_from(FRAME_SAMPLES).unwrap() * frames;
-            assert_eq!(drift(&found(&sent, &played(text))), drifted, "{text}");
+        // As spoken; from the third frame on; lost, but its time kept; awaited for two frames' time; merged away; only the last
+        // one late; cut off before the end; silence.
+        for (text, frames) in [
+            ("abcddefg", vec![0, 0]),
+            ("cddefg", vec![0, 0]),
+            ("ab ddefg", vec![0, 0]),
+            ("abc  ddefg", vec![2, 2]),
+            ("abddefg", vec![-1, -1]),
+            ("abcddef  g", vec![0, 2]),
+            ("ab cd", vec![1]),
+            ("", vec![]),
+        ] {
+            let frames: Vec<isize> = frames.into_iter().map(|frames| frames * isize::try_from(FRAME_SAMPLES).unwrap()).collect();
+            assert_eq!(drifts(&found(&sent, &played(text)), 6), frames, "{text}");
         }
     }
 }
