@@ -59,7 +59,7 @@ SHARED = ["Deadline", "earliest", "millis"]
 
 def sources():
     """Every Rust file of the project."""
-    for top in ("src", "tests", "benches", "fuzz"):
+    for top in ("src", "tests", "benches"):
         yield from sorted(path for path in (ROOT / top).rglob("*.rs") if "target" not in path.parts)
 
 

@@ -1,0 +1,5 @@
+//! Fuzz target `datagram`; what it does stands in `bodies`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| talkbridge_fuzz::run("datagram", data));

@@ -1,0 +1,5 @@
+//! Fuzz target `handset`; what it does stands in `bodies`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| talkbridge_fuzz::run("handset", data));
