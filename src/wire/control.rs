@@ -46,6 +46,8 @@ pub enum Message {
         active: bool,
         /// The unit in emergency; on the end, who ended it.
         originator: Identity,
+        /// Every unit in emergency, the first one first; between gateways.
+        units: Vec<Identity>,
     },
     /// The arbiter does not end the group emergency for the one who asked.
     EmergencyEndRefused {
@@ -201,8 +203,8 @@ pub struct Request {
     pub priority: Priority,
     /// Who asks, between gateways.
     pub talker: Option<Talker>,
-    /// Talks already in a view that was cut off: granted or denied, never queued.
-    pub continuing: bool,
+    /// Talks already in a view that was cut off, for so many milliseconds: granted or denied, never queued.
+    pub continuing: Option<u32>,
 }
 
 /// A grant.
@@ -354,8 +356,8 @@ pub struct Sync {
     pub epoch: Epoch,
     /// The sender's local talker.
     pub holder: Option<Holder>,
-    /// Originator of the group emergency in the sender's view.
-    pub emergency: Option<Identity>,
+    /// Units in emergency: of the sender's side, if it is the partner; all that the home knows, if it is the home.
+    pub emergency: Vec<Identity>,
 }
 
 /// A local talker named in *sync*.

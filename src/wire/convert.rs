@@ -55,10 +55,11 @@ pub(crate) fn write(message: &Message) -> Body {
         Message::EmergencyEnd { talkgroup, party } => {
             Body::EmergencyEnd(proto::EmergencyEnd { talkgroup: talkgroup.to_string(), party: opt_text(party.as_ref()) })
         }
-        Message::EmergencyState { talkgroup, active, originator } => Body::EmergencyState(proto::EmergencyState {
+        Message::EmergencyState { talkgroup, active, originator, units } => Body::EmergencyState(proto::EmergencyState {
             talkgroup: talkgroup.to_string(),
             active: *active,
             originator: originator.to_string(),
+            units: texts(units),
         }),
         Message::EmergencyEndRefused { talkgroup, party, cause } => Body::EmergencyEndRefused(proto::EmergencyEndRefused {
             talkgroup: talkgroup.to_string(),
@@ -78,9 +79,14 @@ pub(crate) fn write(message: &Message) -> Body {
                 talker: Some(write_talker(&h.talker)),
                 elapsed_ms: h.elapsed_ms,
             }),
-            emergency: opt_text(m.emergency.as_ref()),
+            emergency: opt_text(m.emergency.first()),
+            further_emergencies: texts(m.emergency.get(1..).unwrap_or_default()),
         }),
     }
+}
+
+fn texts(values: &[impl ToString]) -> Vec<String> {
+    values.iter().map(ToString::to_string).collect()
 }
 
 fn opt_text(value: Option<&impl ToString>) -> String {
@@ -93,7 +99,8 @@ fn write_floor(body: &FloorBody) -> floor::Body {
             request: m.request.0,
             priority: Some(write_priority(m.priority)),
             talker: m.talker.as_ref().map(write_talker),
-            continuing: m.continuing,
+            continuing: m.continuing.is_some(),
+            elapsed_ms: m.continuing.unwrap_or(0),
         }),
         FloorBody::Granted(m) => floor::Body::Granted(proto::Granted {
             request: m.request.0,
@@ -166,7 +173,7 @@ fn write_agreement(a: &Agreement) -> proto::Agreement {
             }),
         }),
         outbound: Some(proto::Outbound { talk: a.outbound.talk, short_data: a.outbound.short_data, emergency: a.outbound.emergency }),
-        onward: a.onward.iter().map(ToString::to_string).collect(),
+        onward: texts(&a.onward),
     }
 }
 
@@ -194,6 +201,7 @@ pub(crate) fn read(body: Body) -> Result<Option<Message>, DecodeError> {
             talkgroup: talkgroup(&m.talkgroup)?,
             active: m.active,
             originator: identity("originator", &m.originator)?,
+            units: identities("units", m.units)?,
         },
         Body::EmergencyEndRefused(m) => Message::EmergencyEndRefused {
             talkgroup: talkgroup(&m.talkgroup)?,
@@ -222,6 +230,10 @@ fn opt_identity(what: &'static str, value: &str) -> Result<Option<Identity>, Dec
     if value.is_empty() { Ok(None) } else { identity(what, value).map(Some) }
 }
 
+fn identities(what: &'static str, values: Vec<String>) -> Result<Vec<Identity>, DecodeError> {
+    list(values)?.iter().map(|value| identity(what, value)).collect()
+}
+
 fn authority(what: &'static str, value: &str) -> Result<Authority, DecodeError> {
     value.parse().map_err(|source| DecodeError::Name { what, source })
 }
@@ -248,7 +260,7 @@ fn read_floor(body: floor::Body) -> Result<FloorBody, DecodeError> {
             request: RequestId(m.request),
             priority: read_priority(required("priority", m.priority)?)?,
             talker: m.talker.map(read_talker).transpose()?,
-            continuing: m.continuing,
+            continuing: m.continuing.then_some(m.elapsed_ms),
         }),
         floor::Body::Granted(m) => FloorBody::Granted(Granted {
             request: RequestId(m.request),
@@ -358,7 +370,7 @@ fn read_sync(m: proto::Sync) -> Result<Sync, DecodeError> {
         handle: Handle(small("handle", m.handle)?),
         epoch: Epoch(small("epoch", m.epoch)?),
         holder: holder.transpose()?,
-        emergency: opt_identity("emergency", &m.emergency)?,
+        emergency: opt_identity("emergency", &m.emergency)?.into_iter().chain(identities("emergency", m.further_emergencies)?).collect(),
     })
 }
 

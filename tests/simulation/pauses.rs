@@ -51,7 +51,7 @@ fn a_talker_who_went_on_through_a_pause_keeps_the_floor_and_what_is_old_is_heard
         let (mut talker, mut listener) = (world.raw("nl", "maas-12").await, world.raw("nl", "maas-13").await);
         let joined = talker.join("nl/pol-1").await;
         listener.join("nl/pol-1").await;
-        let request = Request { request: RequestId(1), priority: Priority::normal(16), talker: None, continuing: false };
+        let request = Request { request: RequestId(1), priority: Priority::normal(16), talker: None, continuing: None };
         let talkgroup = "nl/pol-1".parse().expect("a talkgroup");
         talker.message(&Message::Floor(Floor { talkgroup, party: None, body: FloorBody::Request(request) })).await;
         let granted = |message| {

@@ -40,7 +40,7 @@ fn floor(talkgroup: &str, party: Option<&str>, body: FloorBody) -> Message {
 
 fn request(number: u32, tier: Tier, named: Option<&str>) -> FloorBody {
     let request = RequestId(number);
-    FloorBody::Request(Request { request, priority: Priority::of(tier), talker: named.map(talker), continuing: false })
+    FloorBody::Request(Request { request, priority: Priority::of(tier), talker: named.map(talker), continuing: None })
 }
 
 /// The words that a country configures with its first peer.
@@ -107,7 +107,7 @@ async fn join_as_partner(world: &World, raw: &mut Raw) -> Handle {
 }
 
 fn sync_of(epoch: u8, holder: Option<Holder>) -> Message {
-    Message::Sync(Box::new(Sync { talkgroup: tg("nl/pol-1"), handle: Handle(7), epoch: Epoch(epoch), holder, emergency: None }))
+    Message::Sync(Box::new(Sync { talkgroup: tg("nl/pol-1"), handle: Handle(7), epoch: Epoch(epoch), holder, emergency: Vec::new() }))
 }
 
 // === Bytes and messages in the wrong place ===
@@ -232,7 +232,13 @@ fn a_partner_does_not_arbitrate() {
                 raw.message(&floor("nl/pol-1", party, body.clone())).await;
             }
         }
-        raw.message(&Message::EmergencyState { talkgroup: tg("nl/pol-1"), active: true, originator: id("de/unit/aachen-1") }).await;
+        raw.message(&Message::EmergencyState {
+            talkgroup: tg("nl/pol-1"),
+            active: true,
+            originator: id("de/unit/aachen-1"),
+            units: Vec::new(),
+        })
+        .await;
         // Voice under its own number and under everybody's, far more than a talker says.
         for seq in 0..200 {
             for number in [spurt, Spurt::from_bits(0x0100_0001), Spurt::from_bits(0x0a00_0001), Spurt::from_bits(0x0b00_0001)] {
@@ -276,7 +282,7 @@ fn a_partner_talks_of_no_agreement_but_its_own() {
 #[test]
 fn a_partner_that_floods_loses_its_session() {
     let sync = |round: u32| sync_of(u8::try_from(round % 251).expect("below 256"), None);
-    let state = |_| Message::EmergencyState { talkgroup: tg("nl/pol-1"), active: true, originator: id("be/unit/lux-1") };
+    let state = |_| Message::EmergencyState { talkgroup: tg("nl/pol-1"), active: true, originator: id("be/unit/lux-1"), units: Vec::new() };
     let request = |number| floor("nl/pol-1", Some("be/unit/lux-1"), request(number, Tier::Normal, Some("be/unit/lux-1")));
     // Requests are answered, and whoever does not leave the answers their time is too slow for them.
     let floods: [(&dyn Fn(u32) -> Message, Reason); 3] =
@@ -302,8 +308,8 @@ fn a_partner_that_claims_a_talker_in_its_sync_is_judged_as_in_a_request() {
         raw.message(&Message::Agreements(vec![words_of(world, "be")])).await;
         let named = talker("de/unit/aachen-1");
         let holder = Holder { request: RequestId(1), priority: Priority::of(Tier::Emergency), talker: named, elapsed_ms: 10 };
-        let mut sync = Sync { talkgroup: tg("nl/pol-1"), handle: Handle(7), epoch: Epoch(9), holder: Some(holder), emergency: None };
-        sync.emergency = Some(id("de/unit/aachen-1"));
+        let mut sync = Sync { talkgroup: tg("nl/pol-1"), handle: Handle(7), epoch: Epoch(9), holder: Some(holder), emergency: Vec::new() };
+        sync.emergency = vec![id("de/unit/aachen-1")];
         raw.message(&Message::Sync(Box::new(sync))).await;
         assert_eq!(raw.receive(denied).await, (RequestId(1), DenyCause::BridgeForbids));
         assert!(world.status("nl").talkgroups[0].emergency.is_none(), "no emergency in another's name");
@@ -336,7 +342,13 @@ fn a_home_names_only_talkers_that_it_may_speak_for() {
             let spurt = Spurt::from_bits(0x1400_0000 | number);
             let taken = Taken { spurt, talker: talker(name), tier: Tier::Emergency, via: None, elapsed_ms: 0 };
             raw.message(&floor("nl/pol-1", None, FloorBody::Taken(taken))).await;
-            raw.message(&Message::EmergencyState { talkgroup: tg("nl/pol-1"), active: true, originator: id("de/unit/aachen-1") }).await;
+            raw.message(&Message::EmergencyState {
+                talkgroup: tg("nl/pol-1"),
+                active: true,
+                originator: id("de/unit/aachen-1"),
+                units: Vec::new(),
+            })
+            .await;
         }
         sleep(ms(200)).await;
         assert!(world.log.contains("talker of an authority that the home may not speak for"), "{:?}", world.log.lines());

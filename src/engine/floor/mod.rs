@@ -21,6 +21,8 @@ pub mod table;
 #[cfg(test)]
 mod tests;
 
+use std::time::Instant;
+
 use wire::control::Talker;
 use wire::{Authority, Identity, Priority, RequestId, SessionId};
 
@@ -44,8 +46,8 @@ pub struct Claim {
     pub priority: Priority,
     /// For people and records.
     pub talker: Talker,
-    /// Talks already in a view that was cut off: granted or denied, never queued.
-    pub continuing: bool,
+    /// Talks already since then in a view that was cut off: granted or denied, never queued.
+    pub since: Option<Instant>,
 }
 
 impl Claim {

@@ -421,7 +421,7 @@ impl Participant {
     }
 
     fn request_body(&self) -> FloorBody {
-        FloorBody::Request(Request { request: self.request, priority: self.priority, talker: None, continuing: false })
+        FloorBody::Request(Request { request: self.request, priority: self.priority, talker: None, continuing: None })
     }
 
     fn send_release(&mut self) {

@@ -200,7 +200,7 @@ impl Handset {
                     group.handle_floor(&body, now, &mut self.out, &mut self.events);
                 }
             }
-            Message::EmergencyState { talkgroup, active, originator } => {
+            Message::EmergencyState { talkgroup, active, originator, .. } => {
                 self.events.push_back(Event::Emergency(talkgroup, active, originator));
             }
             Message::EmergencyEndRefused { talkgroup, cause, .. } => {

@@ -129,16 +129,16 @@ impl Hub {
 
     /// Only an emergency request may come this way; it is the same message as on the stream, so a repeat is harmless.
     fn handle_emergency_datagram(&mut self, session: SessionId, message: Message, now: Instant) {
+        let Message::Floor(Floor { body: FloorBody::Request(request), party, .. }) = &message else { return };
         if !self.peers.contains_key(&session) && self.judge_datagram(session, Sort::Repeat, now) != Verdict::Pass {
             return;
         }
-        let released = self.sessions.get(&session).and_then(|entry| entry.released);
-        let is_wanted = matches!(
-            &message,
-            Message::Floor(Floor { body: FloorBody::Request(request), .. })
-                if request.priority.tier == wire::Tier::Emergency && Some(request.request) > released
-        );
-        if is_wanted {
+        let released = match (self.peers.get(&session), party) {
+            (Some(peer), Some(party)) => peer.released.of(party, now),
+            (Some(_), None) => return,
+            (None, _) => self.sessions.get(&session).and_then(|entry| entry.released),
+        };
+        if request.priority.tier == wire::Tier::Emergency && Some(request.request) > released {
             self.handle_message(session, message, now);
         }
     }

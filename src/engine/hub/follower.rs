@@ -3,21 +3,20 @@
 //! Kept here: who the home says talks, and which requests of own members are with the home, so that at a cut the own
 //! arbiter can go on with exactly those.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use wire::control::{Floor, FloorBody, Granted, Idle, Message, Release, Request, Revoke, Taken, Talker};
-use wire::{DenyCause, Epoch, Identity, Priority, RequestId, RevokeCause, SessionId, Spurt, Tier};
+use wire::datagram::Datagram;
+use wire::{DenyCause, Epoch, Identity, Priority, RequestId, RevokeCause, SessionId, Spurt};
 
+use super::asked::Asked;
 use super::bridges::Far;
-use super::output::Outbox;
-use crate::floor::arbiter::RENUMBERED_MAX;
+use super::output::{Outbox, Output};
+use crate::Deadline;
+use crate::floor::arbiter::{Current, RENUMBERED_MAX};
 use crate::floor::{Claim, Party};
 use crate::gate::Gate;
-use crate::{Deadline, earliest};
-
-/// How long an emergency request may stay without an answer of the home before the own side grants it.
-const EMERGENCY_ANSWER: Duration = Duration::from_millis(300);
 
 /// How many epochs a frame of the home may run ahead of what the home told: a partner that joins it begins one.
 const EPOCHS_AHEAD: u8 = 8;
@@ -40,14 +39,6 @@ impl Talking {
     }
 }
 
-/// A request that is with the home.
-#[derive(Clone, Debug)]
-struct Forwarded {
-    claim: Claim,
-    /// An emergency not answered by then is granted by the own side.
-    own_side_at: Option<Instant>,
-}
-
 /// The partner's side of one bridged talkgroup.
 #[derive(Clone, Debug)]
 pub(crate) struct Follower {
@@ -55,7 +46,7 @@ pub(crate) struct Follower {
     /// The newest epoch that the home told; what this side numbers later lies above it, heard of or not.
     pub(crate) epoch: Epoch,
     talking: Option<Talking>,
-    forwarded: BTreeMap<Party, Forwarded>,
+    asked: Asked,
     /// Talkers cut off by the talk limit; the home waits to hear that their key went up.
     key_held: BTreeSet<Party>,
     /// Who talks at the home while our own talker's request is undecided: *taken* does not cancel a request.
@@ -81,7 +72,7 @@ pub(crate) enum Relay {
 
 impl Follower {
     pub(crate) fn new(home: Far, epoch: Epoch) -> Self {
-        Self { home, epoch, talking: None, forwarded: BTreeMap::new(), key_held: BTreeSet::new(), held_back: None, untold: None }
+        Self { home, epoch, talking: None, asked: Asked::default(), key_held: BTreeSet::new(), held_back: None, untold: None }
     }
 
     pub(crate) fn talking(&self) -> Option<&Talking> {
@@ -89,11 +80,14 @@ impl Follower {
     }
 
     /// Goes on with a talker of the time alone; the home has it from *sync* or gets a request now.
-    pub(crate) fn adopt(&mut self, claim: Claim, spurt: Spurt, since: Instant, announced: bool, out: &mut Outbox) {
+    pub(crate) fn adopt(&mut self, current: &Current, announced: bool, now: Instant, out: &mut Outbox) {
+        let Current { claim, spurt, since, .. } = current;
+        let (claim, spurt, since) = (claim.clone(), *spurt, *since);
         if !announced {
-            self.send_request(&claim, true, out);
+            let talked = crate::millis(now.saturating_duration_since(since));
+            self.send(Some(claim.party.identity.clone()), FloorBody::Request(self.request_of(&claim, Some(talked))), out);
         }
-        self.forwarded.insert(claim.party.clone(), Forwarded { claim: claim.clone(), own_side_at: None });
+        self.asked.insert(claim.clone());
         self.talking = Some(Talking::Local { claim, spurt, earlier: Vec::new(), since, relinquished: false, granted: false });
     }
 
@@ -104,17 +98,15 @@ impl Follower {
 
     /// Takes a member's request to the home.
     pub(crate) fn forward(&mut self, claim: Claim, now: Instant, out: &mut Outbox) {
-        self.send_request(&claim, false, out);
-        let waits_since = self.forwarded.get(&claim.party).filter(|f| f.claim.request == claim.request).and_then(|f| f.own_side_at);
-        let own_side_at = (claim.priority.tier == Tier::Emergency).then(|| waits_since.unwrap_or(now + EMERGENCY_ANSWER));
-        self.forwarded.insert(claim.party.clone(), Forwarded { claim, own_side_at });
+        self.send(Some(claim.party.identity.clone()), FloorBody::Request(self.request_of(&claim, None)), out);
+        self.asked.sent(claim, now);
     }
 
     /// Takes a member's release to the home.
     pub(crate) fn release(&mut self, party: &Party, release: &Release, gate: &mut Gate, now: Instant, out: &mut Outbox) -> Vec<Relay> {
         let talks =
             matches!(&self.talking, Some(Talking::Local { claim, .. }) if claim.party == *party && claim.request == release.request);
-        if !self.forget(party, release.request) && !talks && !release.key_down && !self.key_held.remove(party) {
+        if self.asked.take(party, release.request).is_none() && !talks && !release.key_down && !self.key_held.remove(party) {
             // The home knows nothing of it (any more): answered here, so that repeats do not cross the border.
             return vec![Relay::To(party.session, FloorBody::Ack { request: release.request })];
         }
@@ -152,7 +144,7 @@ impl Follower {
             relays.extend(self.end_talking(Some(cause)));
             relays.extend(self.resume(gate, now));
         }
-        let asked = self.forwarded.remove(party).map(|f| f.claim.request);
+        let asked = self.asked.take_all_of(party).map(|claim| claim.request);
         if let (None, Some(request)) = (held, asked) {
             relays.push(Relay::To(party.session, FloorBody::Deny { request, cause: DenyCause::ReceiveOnly }));
         }
@@ -228,9 +220,7 @@ impl Follower {
             FloorBody::Deny { request, cause } => party().map_or_else(Vec::new, |party| self.denied(&party, *request, *cause, gate, now)),
             FloorBody::Queued { request, .. } => {
                 let Some(party) = party() else { return Vec::new() };
-                if let Some(forwarded) = self.forwarded.get_mut(&party).filter(|f| f.claim.request == *request) {
-                    forwarded.own_side_at = None;
-                }
+                self.asked.queued(&party, *request);
                 vec![Relay::To(party.session, floor.body.clone())]
             }
             FloorBody::Ack { .. } => party().map_or_else(Vec::new, |party| vec![Relay::To(party.session, floor.body.clone())]),
@@ -253,10 +243,7 @@ impl Follower {
             }
             Some(Talking::Local { .. } | Talking::Remote { .. }) | None => None,
         };
-        let asked = self.forwarded.get(&party).filter(|f| f.claim.request == granted.request).map(|f| f.claim.clone());
-        if asked.is_some() {
-            self.forwarded.remove(&party);
-        }
+        let asked = self.asked.take(&party, granted.request);
         let is_new = talks_already.is_none();
         let (mut claim, since, earlier) = match (asked, talks_already) {
             // What it asked for last counts: a talker may have raised its level.
@@ -290,26 +277,15 @@ impl Follower {
         relays
     }
 
-    /// A request is no longer with the home; a newer one of the same party stays. Tells whether it was.
-    fn forget(&mut self, party: &Party, request: RequestId) -> bool {
-        let known = self.forwarded.get(party).is_some_and(|f| f.claim.request == request);
-        if known {
-            self.forwarded.remove(party);
-        }
-        known
-    }
-
     /// The home's refusal of an own member's emergency, other than that of a talker both sides had to settle.
     pub(crate) fn refused_emergency(&self, floor: &Floor) -> Option<(&Identity, DenyCause)> {
         let FloorBody::Deny { request, cause } = &floor.body else { return None };
-        let settles = |claim: &Claim| matches!(&self.talking, Some(Talking::Local { claim: c, granted: false, .. }) if c.party == claim.party && c.request == claim.request);
-        let refused = self.forwarded.values().find(|f| {
-            floor.party.as_ref() == Some(&f.claim.party.identity)
-                && f.claim.request == *request
-                && f.claim.priority.tier == Tier::Emergency
-                && !settles(&f.claim)
-        });
-        refused.map(|f| (&f.claim.party.identity, *cause))
+        let claim = self.asked.emergency(floor.party.as_ref()?, *request)?;
+        let settles = matches!(
+            &self.talking,
+            Some(Talking::Local { claim: talks, granted: false, .. }) if talks.party == claim.party && talks.request == claim.request
+        );
+        (!settles).then_some((&claim.party.identity, *cause))
     }
 
     /// A grant that nobody wants any more is answered by a release.
@@ -319,7 +295,7 @@ impl Follower {
     }
 
     fn denied(&mut self, party: &Party, request: RequestId, cause: DenyCause, gate: &mut Gate, now: Instant) -> Vec<Relay> {
-        self.forget(party, request);
+        self.asked.take(party, request);
         if let Some(Talking::Local { claim, spurt, granted: false, .. }) = &self.talking
             && claim.party == *party
             && claim.request == request
@@ -345,7 +321,7 @@ impl Follower {
         }
         if revoke.grace_ms == 0 && matches!(&self.talking, Some(Talking::Local { spurt, .. }) if *spurt == revoke.spurt) {
             gate.cut(revoke.spurt);
-            self.forget(party, revoke.request);
+            self.asked.take(party, revoke.request);
             self.untold = Some(revoke.spurt);
             relays.extend(self.end_talking(Some(revoke.cause)));
         }
@@ -418,7 +394,7 @@ impl Follower {
     fn end_talking(&mut self, cause: Option<RevokeCause>) -> Option<Relay> {
         match self.talking.take()? {
             Talking::Local { claim, spurt, since, relinquished, .. } => {
-                self.forget(&claim.party, claim.request);
+                self.asked.take(&claim.party, claim.request);
                 Some(Relay::LocalEnded { claim, spurt, since, cause: if relinquished { None } else { cause } })
             }
             Talking::Remote { taken, since, .. } => {
@@ -438,7 +414,7 @@ impl Follower {
             Talking::Local { claim, .. } => Some(claim),
             Talking::Remote { .. } => None,
         });
-        talks.chain(self.forwarded.values().map(|f| &f.claim))
+        talks.chain(self.asked.claims())
     }
 
     /// The priority in which a member talks.
@@ -449,40 +425,42 @@ impl Follower {
         }
     }
 
-    /// Takes everything apart at a cut: the local talker, then the requests in the order of their priority.
+    /// Takes everything apart at a cut: the local talker, then the requests in the order of the queue they waited in.
     pub(crate) fn dissolve(mut self) -> (Option<Talking>, Vec<Claim>) {
         let talking = self.talking.take();
         if let Some(Talking::Local { claim, .. }) = &talking {
             // A talker that released may have pressed again; that newer request is still to be decided.
-            self.forget(&claim.party, claim.request);
+            self.asked.take(&claim.party, claim.request);
         }
-        let mut waiting: Vec<Claim> = self.forwarded.into_values().map(|f| f.claim).collect();
-        waiting.sort_by_key(|claim| std::cmp::Reverse(claim.priority));
-        (talking, waiting)
+        (talking, self.asked.into_queue())
     }
 
     /// An own member's emergency that the home has not answered in time.
     pub(crate) fn emergency_overdue(&self, now: Instant) -> bool {
-        self.forwarded.values().any(|f| f.own_side_at.is_some_and(|at| at <= now))
+        self.asked.is_overdue(now)
     }
 
     pub(crate) fn poll_timeout(&self) -> Deadline {
-        earliest(self.forwarded.values().map(|f| f.own_side_at.map(|at| (at, "emergency answer"))))
+        self.asked.poll_timeout()
     }
 
     /// Who waits at the home, for status.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = &Talker> {
-        self.forwarded.values().map(|f| &f.claim.talker)
+        self.asked.claims().map(|claim| &claim.talker)
     }
 
-    fn send_request(&self, claim: &Claim, continuing: bool, out: &mut Outbox) {
-        let request = Request {
-            request: claim.request,
-            priority: super::rights::fit_to_ceiling(claim.priority, &self.home.their_inbound),
-            talker: Some(claim.talker.clone()),
-            continuing,
-        };
-        self.send(Some(claim.party.identity.clone()), FloorBody::Request(request), out);
+    /// An emergency that the home has not answered is said again, past whatever its stream waits for.
+    pub(crate) fn repeat_emergencies(&mut self, now: Instant, out: &mut Outbox) {
+        for claim in self.asked.due_repeats(now) {
+            let (party, body) = (Some(claim.party.identity.clone()), FloorBody::Request(self.request_of(&claim, None)));
+            let floor = Floor { talkgroup: self.home.home.clone(), party, body };
+            out.outputs.push_back(Output::Datagram(self.home.session, Datagram::Emergency(Box::new(Message::Floor(floor))).encode()));
+        }
+    }
+
+    fn request_of(&self, claim: &Claim, continuing: Option<u32>) -> Request {
+        let priority = super::rights::fit_to_ceiling(claim.priority, &self.home.their_inbound);
+        Request { request: claim.request, priority, talker: Some(claim.talker.clone()), continuing }
     }
 
     fn send(&self, party: Option<Identity>, body: FloorBody, out: &mut Outbox) {

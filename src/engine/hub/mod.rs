@@ -12,12 +12,14 @@
 //! | `setup.rs` | how a bridge comes up and goes: agreements, sync |
 //! | `view/` | one talkgroup: members, arbiter or home, gate, fan-out |
 //! | `follower.rs` | the partner's side of a bridged talkgroup |
+//! | `asked.rs` | what that side has asked of the home |
 //! | `bridges.rs` | whether both sides agree |
 //! | `rights.rs` | who may claim what |
 //! | `limits.rs` | how much one identity may ask |
 //! | `blame.rs` | who misbehaves, without crowding out the log |
 //! | `status.rs` | a snapshot for people |
 
+mod asked;
 mod blame;
 pub mod bridges;
 mod datagrams;

@@ -10,6 +10,7 @@ use wire::control::{Agreement, Floor, FloorBody, Message};
 use wire::datagram::Datagram;
 use wire::{DenyCause, Handle, Identity, Reason, SessionId, TalkgroupId};
 
+use super::asked::Released;
 use super::bridges::{BridgeState, Running};
 use super::output::Output;
 use super::setup::Announced;
@@ -27,6 +28,8 @@ pub(super) struct Peer {
     /// Its numbers for our talkgroups.
     pub(super) handles: BTreeMap<Handle, TalkgroupId>,
     pub(super) liveness: Liveness,
+    /// What its units released lately; late copies of it as datagrams ask for nothing any more.
+    pub(super) released: Released,
     /// How many bridges with it are configured here; its budgets grow with them.
     pub(super) bridges: u32,
     /// What the sync that awaits its answer said, by own talkgroup.
@@ -98,6 +101,10 @@ impl Hub {
             self.bridges.push(running);
         }
         self.count_bridges();
+        for (id, view) in &mut self.views {
+            let is_bridged = self.plan.bridges.iter().any(|bridge| bridge.own(&self.plan.gateway.authority) == id);
+            view.set_bridged(is_bridged, now, &mut self.out);
+        }
         let sessions: Vec<SessionId> = self.peers.keys().copied().collect();
         for session in sessions {
             self.send_agreements(session);
@@ -117,6 +124,7 @@ impl Hub {
             identity,
             handles: BTreeMap::new(),
             liveness: Liveness::new(PEER_INTERVAL, PEER_LIMIT, now),
+            released: Released::default(),
             bridges: 0,
             announced: BTreeMap::new(),
             words: Vec::new(),
@@ -173,12 +181,15 @@ impl Hub {
                     view.emergency_end_refused(session, &party, cause, out);
                 }
             }
-            Message::EmergencyState { talkgroup, active, originator } => {
+            Message::EmergencyState { talkgroup, active, originator, mut units } => {
+                if active && units.is_empty() {
+                    units.push(originator.clone());
+                }
                 if let Some((view, out)) = self.view_of(session, &talkgroup) {
                     match view.side {
-                        Side::Arbiter(_) if active => view.emergency_from_partner(session, &originator, out),
+                        Side::Arbiter(_) if active => view.emergencies_from_partner(session, &units, out),
                         Side::Arbiter(_) => {}
-                        Side::Partner(_) => view.emergency_from_home(session, active, &originator, out),
+                        Side::Partner(_) => view.emergency_from_home(session, &originator, units, out),
                     }
                 }
             }
@@ -196,7 +207,10 @@ impl Hub {
     }
 
     fn handle_peer_floor(&mut self, session: SessionId, floor: &Floor, now: Instant) {
-        let (Some(peer), Some(entry)) = (self.peers.get(&session), self.sessions.get_mut(&session)) else { return };
+        let (Some(peer), Some(entry)) = (self.peers.get_mut(&session), self.sessions.get_mut(&session)) else { return };
+        if let (FloorBody::Release(release), Some(party)) = (&floor.body, &floor.party) {
+            peer.released.note(party.clone(), release.request, now);
+        }
         let in_budget = !matches!(floor.body, FloorBody::Request(_)) || entry.limits.peer_request(peer.bridges, now);
         let Some((view, out)) = self.view_of(session, &floor.talkgroup) else { return };
         let is_home = matches!(view.side, Side::Arbiter(_)) && view.detached.is_none();

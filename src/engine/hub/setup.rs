@@ -19,7 +19,7 @@ use crate::floor::table::State;
 #[derive(Clone, Debug)]
 pub(super) struct Announced {
     pub(super) talker: Option<(Party, RequestId)>,
-    pub(super) emergency: Option<Identity>,
+    pub(super) emergency: Vec<Identity>,
 }
 
 impl Hub {
@@ -136,7 +136,7 @@ impl Hub {
             elapsed_ms: crate::millis(now.saturating_duration_since(current.since)),
         });
         let talker = current.map(|current| (current.claim.party.clone(), current.claim.request));
-        let emergency = view.brings_along(&far).cloned();
+        let emergency: Vec<Identity> = view.brings_along(&far).cloned().collect();
         peer.announced.insert(view.id().clone(), Announced { talker, emergency: emergency.clone() });
         let sync = Sync { talkgroup: bridge.plan.home.clone(), handle: view.handle, epoch: view.epoch(), holder, emergency };
         self.out.control(session, Message::Sync(Box::new(sync)));
@@ -213,18 +213,16 @@ impl Hub {
                 handle: view.handle,
                 epoch,
                 holder: None,
-                emergency: view.emergency.first().cloned(),
+                emergency: view.emergencies_for(&far),
             };
             self.out.control(session, Message::Sync(Box::new(answer)));
             self.out.event(Event::Epoch(epoch));
             view.attach_partner(far, epoch, now, &mut self.out);
-            if let Some(originator) = &sync.emergency {
-                view.emergency_from_partner(session, originator, &mut self.out);
-            }
+            view.emergencies_from_partner(session, &sync.emergency, &mut self.out);
             if let Some(holder) = &sync.holder {
                 let party = holder.talker.identity.clone();
-                let request =
-                    Request { request: holder.request, priority: holder.priority, talker: Some(holder.talker.clone()), continuing: true };
+                let (request, priority, talker) = (holder.request, holder.priority, Some(holder.talker.clone()));
+                let request = Request { request, priority, talker, continuing: Some(holder.elapsed_ms) };
                 view.request_from_far(session, &party, &request, now, &mut self.out);
             }
         } else {
@@ -244,14 +242,11 @@ impl Hub {
                 return;
             }
             self.out.event(Event::Epoch(sync.epoch));
-            view.tell_home_of_emergency(&far, announced.emergency.as_ref(), sync.emergency.as_ref(), &mut self.out);
-            let brought = view.brings_along(&far).is_some();
+            let in_emergency = view.settle_emergencies(&far, &announced.emergency, &sync.emergency, &mut self.out);
             view.follow(far, sync.epoch, announced.talker.as_ref(), now, &mut self.out);
-            if let Some(originator) = &sync.emergency {
-                view.emergency_from_home(session, true, originator, &mut self.out);
-            } else if let Some(stale) = view.emergency.first().filter(|_| !brought).cloned() {
-                // It ended at the home while this side was away.
-                view.emergency_from_home(session, false, &stale, &mut self.out);
+            // The last one may have ended at the home while this side was away.
+            if let Some(first) = in_emergency.first().or_else(|| view.emergency.first()).cloned() {
+                view.emergency_from_home(session, &first, in_emergency, &mut self.out);
             }
         }
         self.set_state(index, BridgeState::Active);

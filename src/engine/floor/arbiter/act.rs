@@ -39,7 +39,7 @@ impl Arbiter {
     fn displace_continuing(&mut self) {
         let next =
             matches!(self.state, State::Revoking | State::Draining).then(|| self.queue.head().map(|claim| claim.party.clone())).flatten();
-        for claim in self.queue.remove_if(|claim| claim.continuing && Some(&claim.party) != next.as_ref()) {
+        for claim in self.queue.remove_if(|claim| claim.since.is_some() && Some(&claim.party) != next.as_ref()) {
             let body = FloorBody::Deny { request: claim.request, cause: DenyCause::Displaced };
             self.out.push_back(Say::To(claim.party, body));
         }
@@ -82,23 +82,27 @@ impl Arbiter {
         }
     }
 
-    fn grant(&mut self, claim: Claim, from_queue: bool, now: Instant) {
+    fn grant(&mut self, mut claim: Claim, from_queue: bool, now: Instant) {
         self.numbering = self.numbering.next();
         self.over = None;
+        // What was talked in another view counts: neither a cut nor a heal stretches the talk limit.
+        let talks_since = claim.since.take();
+        let limit = self.timers.limit(claim.priority.tier);
+        self.t2 = talks_since.map(|since| since + limit);
         self.current = Some(Current {
             claim,
             spurt: self.numbering,
-            since: now,
+            since: talks_since.unwrap_or(now),
             newest_seq: None,
             last_seq: None,
             before: Vec::new(),
-            first_frame: None,
+            first_frame: talks_since,
             from_queue,
             grants_sent: 0,
             revoked: None,
         });
         // A grant out of the queue meets somebody who may have put the radio down: T20 and C20 instead of T1.
-        self.t1 = (!from_queue).then(|| now + self.timers.t1);
+        self.t1 = (!from_queue || talks_since.is_some()).then(|| now + self.timers.t1);
         self.out.push_back(Say::Began(self.numbering));
         self.grant_again(now);
         self.say_taken(now);
@@ -138,7 +142,7 @@ impl Arbiter {
     }
 
     fn enqueue(&mut self, claim: Claim, first: bool) {
-        if claim.continuing && !first {
+        if claim.since.is_some() && !first {
             let body = FloorBody::Deny { request: claim.request, cause: DenyCause::Displaced };
             self.out.push_back(Say::To(claim.party, body));
             return;

@@ -307,15 +307,11 @@ impl Arbiter {
         self.apply(Event::TailOver, None, now);
     }
 
-    /// Puts a talker that goes on from another arbiter's time onto the free floor, with what it has talked already.
-    pub fn carry_on(&mut self, claim: Claim, before: Vec<Spurt>, talked: Duration, now: Instant) {
-        self.request(claim, now);
+    /// Puts a talker that goes on from another arbiter's time onto the free floor; it talks since then, under these numbers.
+    pub fn carry_on(&mut self, claim: Claim, before: Vec<Spurt>, since: Instant, now: Instant) {
+        self.request(Claim { since: Some(since), ..claim }, now);
         if let Some(current) = &mut self.current {
             current.before = before;
-            current.since = now.checked_sub(talked).unwrap_or(now);
-            current.first_frame = Some(now);
-            let limit = self.timers.limit(current.claim.priority.tier);
-            self.t2 = Some(now + limit.saturating_sub(talked));
         }
     }
 

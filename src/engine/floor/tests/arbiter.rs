@@ -3,6 +3,7 @@
 use wire::{Epoch, Level, Priority, RevokeCause, Seq, SessionId, Tier};
 
 use super::bench::{ABROAD, Bench, claim, ms, party, release};
+use crate::floor::Claim;
 use crate::floor::queue::QUEUE_MAX;
 use crate::floor::table::State;
 
@@ -287,7 +288,7 @@ fn renumbering_while_being_revoked_does_not_stop_the_grace() {
 fn carrying_on_counts_what_was_talked_already() {
     let mut bench = Bench::new();
     let before = wire::Spurt::from_bits(0x0005_0001);
-    bench.arbiter.carry_on(claim(1, 4, normal()), vec![before], ms(20_000), bench.now);
+    bench.arbiter.carry_on(claim(1, 4, normal()), vec![before], bench.now - ms(20_000), bench.now);
     assert_eq!(bench.said().len(), 2);
     assert_eq!(bench.arbiter.taken(bench.now).unwrap().elapsed_ms, 20_000);
     assert!(bench.arbiter.voice(SessionId(1), before, Seq(999), bench.now));
@@ -315,7 +316,7 @@ fn a_continuing_claim_is_granted_or_denied_but_never_waits() {
     let mut bench = Bench::new();
     bench.request(1, 1, normal());
     let mut late = claim(2, 1, normal());
-    late.continuing = true;
+    late.since = Some(bench.now);
     bench.arbiter.request(late, bench.now);
     assert_eq!(bench.said(), ["2: deny #1 displaced"]);
     assert_eq!(bench.queue(), Vec::<u64>::new());
@@ -323,11 +324,9 @@ fn a_continuing_claim_is_granted_or_denied_but_never_waits() {
 
 #[test]
 fn a_continuing_claim_that_is_not_next_any_more_is_denied() {
-    let mut late = claim(2, 1, Priority::normal(20));
-    late.continuing = true;
     let granted_after_the_grace = |bench: &mut Bench| {
         bench.request(1, 1, Priority::normal(10));
-        bench.arbiter.request(late.clone(), bench.now);
+        bench.arbiter.request(Claim { since: Some(bench.now), ..claim(2, 1, Priority::normal(20)) }, bench.now);
         assert_eq!(bench.said().last().unwrap(), "2: queued #1 at 1");
     };
     let mut bench = Bench::new();

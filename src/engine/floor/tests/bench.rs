@@ -30,7 +30,7 @@ pub(super) fn party(unit: u64) -> Party {
 pub(super) fn claim(unit: u64, request: u32, priority: Priority) -> Claim {
     let party = party(unit);
     let talker = Talker { identity: party.identity.clone(), alias: String::new(), agency: String::new() };
-    Claim { party, request: RequestId(request), priority, talker, continuing: false }
+    Claim { party, request: RequestId(request), priority, talker, since: None }
 }
 
 pub(super) fn release(request: u32, last_seq: Option<u16>) -> Release {

@@ -105,7 +105,7 @@ impl World {
         match body {
             FloorBody::Request(request) => {
                 let talker = wire::control::Talker { identity: party.identity.clone(), alias: String::new(), agency: String::new() };
-                let claim = Claim { party, request: request.request, priority: request.priority, talker, continuing: false };
+                let claim = Claim { party, request: request.request, priority: request.priority, talker, since: None };
                 self.bench.arbiter.request(claim, now);
             }
             FloorBody::Release(release) => self.bench.arbiter.release(&party, release, now),

@@ -294,3 +294,84 @@ fn gateways_meet_whatever_epochs_they_come_from() {
         assert_eq!(heard, net.units[d].out.len(), "{far} epochs apart, alone again");
     }
 }
+
+#[test]
+fn requests_of_equal_priority_keep_their_order_across_a_cut() {
+    let (mut net, [a, _, c, d]) = four();
+    net.press(a, Priority::default());
+    // The later login asks first.
+    net.press(d, Priority::default());
+    net.press(c, Priority::default());
+    net.drop_link();
+    assert_eq!(net.floor(BE), (State::Taken, Some("be/unit/d".into()), vec!["be/unit/c".into()]));
+    for unit in [a, c, d] {
+        net.release(unit);
+    }
+    net.run(500);
+    net.assert_quiet();
+}
+
+#[test]
+fn neither_cuts_nor_heals_stretch_the_talk_limit() {
+    let mut plans = [nl(), be()];
+    for plan in &mut plans {
+        plan.talkgroups[0].timers.t2 = super::unit::ms(3_000);
+    }
+    let [home, partner] = plans;
+    for talker in ["nl/unit/a", "be/unit/c"] {
+        let mut net = Net::joined(home.clone(), partner.clone());
+        let units = ["nl/unit/a", "be/unit/c"].map(|name| net.unit(name, if name.starts_with("nl") { "nl/pol-1" } else { "be/lux-3" }));
+        let [own, far] = if talker == "nl/unit/a" { units } else { [units[1], units[0]] };
+        net.press(own, Priority::default());
+        for _ in 0..2 {
+            net.run(900);
+            net.drop_link();
+            net.run(300);
+            net.heal();
+        }
+        let told = net.told(far);
+        let taken = told.iter().rev().find_map(|event| if let Event::Taken(_, taken) = event { Some(taken) } else { None }).unwrap();
+        assert!((2_350..=2_450).contains(&taken.elapsed_ms), "{talker}: shown as talking for {} ms", taken.elapsed_ms);
+        net.run(500);
+        assert!(net.units[own].talks(), "{talker}");
+        net.run(200);
+        assert!(revoked(&net.told(own), RevokeCause::TalkLimit), "{talker}: 3 s are over");
+        net.release(own);
+        net.run(500);
+        net.assert_quiet();
+    }
+}
+
+/// The reach of the newest grant a unit was told of.
+fn reach(net: &mut Net, unit: usize) -> &'static str {
+    let own = |event: &Event| if let Event::Granted(_, granted) = event { Some(granted.own_side_only) } else { None };
+    if net.told(unit).iter().rev().find_map(own).unwrap() { "own_side" } else { "all" }
+}
+
+#[test]
+fn the_reach_of_a_grant_is_the_truth_whatever_the_bridge_lacks() {
+    type Case = (&'static str, fn(&mut Net), &'static str);
+    let cases: [Case; 6] = [
+        ("whole", |_| {}, "all"),
+        ("never connected", |net| net.drop_link(), "own_side"),
+        ("lets nothing out", |net| net.plan(NL, |plan| plan.bridges[0].outbound.talk = false), "own_side"),
+        ("the other side lets nothing in", |net| net.plan(BE, |plan| plan.bridges[0].inbound.talk = false), "own_side"),
+        ("withdrawn by the other side", |net| net.plan(BE, |plan| plan.bridges.clear()), "own_side"),
+        ("not configured", |net| net.plan(NL, |plan| plan.bridges.clear()), "all"),
+    ];
+    for (what, change, expected) in cases {
+        let (mut net, [a, ..]) = four();
+        change(&mut net);
+        net.press(a, Priority::default());
+        assert_eq!(reach(&mut net, a), expected, "{what}");
+        net.release(a);
+        net.run(300);
+        // And in mid-call: the grant is said again, under the number it has or a new one.
+        let (mut net, [a, ..]) = four();
+        net.press(a, Priority::default());
+        net.run(100);
+        change(&mut net);
+        assert_eq!(reach(&mut net, a), expected, "{what}, in mid-call");
+        net.release(a);
+    }
+}

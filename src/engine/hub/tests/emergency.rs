@@ -295,3 +295,100 @@ fn an_emergency_that_begins_or_ends_during_the_sync_is_known_on_both_sides() {
         }
     }
 }
+
+fn in_emergency(net: &Net, hub: usize) -> Vec<String> {
+    net.hubs[hub].status(net.now).talkgroups[0].emergency.iter().map(ToString::to_string).collect()
+}
+
+/// Raises an emergency and lets go again.
+fn raise(net: &mut Net, unit: usize) {
+    net.press(unit, Priority::of(SOS));
+    net.run(200);
+    net.release(unit);
+    net.run(400);
+}
+
+#[test]
+fn every_unit_in_emergency_is_known_on_both_sides_and_may_end_its_own_after_a_cut() {
+    let (mut net, [a, c, d]) = trio();
+    for unit in [a, c, d] {
+        raise(&mut net, unit);
+    }
+    let all = ["nl/unit/a", "be/unit/c", "be/unit/d"];
+    assert_eq!((in_emergency(&net, NL), in_emergency(&net, BE)), (all.map(Into::into).into(), all.map(Into::into).into()));
+    net.drop_link();
+    net.told(d);
+    net.units[d].end_emergency();
+    net.settle();
+    assert_eq!(words(&net.told(d)), ["emergency true nl/unit/a"], "it goes on, without this one");
+    assert_eq!(in_emergency(&net, BE), ["nl/unit/a", "be/unit/c"]);
+    net.units[a].end_emergency();
+    net.settle();
+    net.heal();
+    for hub in [NL, BE] {
+        assert_eq!(in_emergency(&net, hub), ["be/unit/c"], "hub {hub}");
+    }
+    net.units[c].end_emergency();
+    net.settle();
+    assert_eq!((in_emergency(&net, NL), in_emergency(&net, BE)), (Vec::new(), Vec::new()));
+}
+
+#[test]
+fn a_partner_that_restarts_ends_no_emergency() {
+    let (mut net, [_, c, d]) = trio();
+    for unit in [c, d] {
+        raise(&mut net, unit);
+    }
+    net.restart(BE, 252);
+    net.heal();
+    for hub in [NL, BE] {
+        assert_eq!(in_emergency(&net, hub), ["be/unit/c", "be/unit/d"], "hub {hub}");
+    }
+    // And later ends are still known to be ends.
+    net.login(c);
+    net.drop_link();
+    net.units[c].end_emergency();
+    net.settle();
+    net.heal();
+    for hub in [NL, BE] {
+        assert_eq!(in_emergency(&net, hub), ["be/unit/d"], "hub {hub}");
+    }
+}
+
+#[test]
+fn an_emergency_overtakes_a_border_stream_that_stands_still() {
+    let (mut net, [a, c, d]) = trio();
+    net.press(a, Priority::default());
+    net.run(200);
+    net.stalled = Some(BE);
+    net.press(c, Priority::of(SOS));
+    net.run(80);
+    assert!(!net.units[c].talks());
+    net.run(40);
+    assert!(words(&net.told(c)).contains(&"granted emergency".into()), "for all, not for the own side");
+    assert_eq!((net.talker(NL), net.talker(BE)), (Some("be/unit/c".into()), Some("be/unit/c".into())));
+    net.run(400);
+    net.stalled = None;
+    net.run(200);
+    assert_eq!(net.mode(BE), Mode::Partner);
+    assert!(net.units[d].ear.iter().any(|(who, _)| *who == c) && net.units[a].ear.iter().any(|(who, _)| *who == c));
+    net.release(a);
+    net.release(c);
+    net.run(500);
+    net.assert_quiet();
+}
+
+#[test]
+fn a_late_copy_from_the_border_raises_nothing() {
+    let (mut net, [_, c, _]) = trio();
+    raise(&mut net, c);
+    let request = net.told(c).iter().find_map(|e| if let Event::Requested(_, r) = e { Some(*r) } else { None }).unwrap();
+    net.units[c].end_emergency();
+    net.settle();
+    net.repeat_emergency_from(BE, "be/unit/c", request);
+    assert_eq!((in_emergency(&net, NL), net.talker(NL)), (Vec::new(), None));
+    // A newer one is no copy.
+    net.repeat_emergency_from(BE, "be/unit/c", wire::RequestId(request.0 + 1));
+    assert_eq!(net.talker(NL), None, "the partner gives back a grant that nobody asked for");
+    assert_eq!(in_emergency(&net, NL), ["be/unit/c"]);
+}

@@ -48,7 +48,7 @@ fn blamed(net: &Net) -> Vec<(String, &'static str, u64)> {
 }
 
 fn press(net: &mut Net, session: SessionId, request: u32, tier: Tier) -> Vec<FloorBody> {
-    let request = Request { request: RequestId(request), priority: Priority::of(tier), talker: None, continuing: false };
+    let request = Request { request: RequestId(request), priority: Priority::of(tier), talker: None, continuing: None };
     let floor = Floor { talkgroup: "nl/pol-1".parse().unwrap(), party: None, body: FloorBody::Request(request) };
     let now = net.now;
     net.hubs[NL].handle_message(session, Message::Floor(floor), now);
@@ -202,7 +202,7 @@ fn more_than_64_joins_are_refused_by_their_own_name() {
 fn request_of_be(request: u32, unit: &str) -> Message {
     let talker = Talker { identity: unit.parse().unwrap(), alias: String::new(), agency: String::new() };
     let party = Some(talker.identity.clone());
-    let request = Request { request: RequestId(request), priority: Priority::default(), talker: Some(talker), continuing: false };
+    let request = Request { request: RequestId(request), priority: Priority::default(), talker: Some(talker), continuing: None };
     Message::Floor(Floor { talkgroup: "nl/pol-1".parse().unwrap(), party, body: FloorBody::Request(request) })
 }
 
@@ -236,7 +236,7 @@ fn a_peer_that_syncs_or_talks_without_end_loses_its_session() {
             handle: Handle(1),
             epoch: Epoch(0),
             holder: None,
-            emergency: None,
+            emergency: Vec::new(),
         })),
         Message::EmergencyEnd { talkgroup: "nl/pol-1".parse().unwrap(), party: Some("be/unit/c".parse().unwrap()) },
     ] {

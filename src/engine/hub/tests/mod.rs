@@ -4,6 +4,7 @@ mod border;
 mod calls;
 mod emergency;
 mod limits;
+mod looking;
 mod net;
 mod random;
 mod records;

@@ -5,14 +5,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 use bytes::Bytes;
-use wire::control::{Floor, FloorBody, Message, Request};
+use wire::control::{Floor, FloorBody, Message, Request, Talker};
 use wire::datagram::{Datagram, Voice};
 use wire::{Epoch, Identity, Level, Priority, Reason, RequestId, SessionId, Spurt, TalkgroupId, Tier};
 
 use super::unit::{Unit, epoch, ms};
-use crate::floor::table::State;
-use crate::handset::{self, Transmit};
-use crate::hub::status::Mode;
+use crate::handset::Transmit;
 use crate::hub::{Caller, Event, Hub, Output};
 use crate::plan::Plan;
 
@@ -68,6 +66,8 @@ pub(super) struct Net {
     pub(super) levels: Vec<(usize, u16, Level)>,
     /// Whether queues are drained in a random order.
     pub(super) shuffle: Option<u64>,
+    /// Messages of this hub's border stream wait, as behind a packet that was lost; datagrams do not.
+    pub(super) stalled: Option<usize>,
 }
 
 impl Net {
@@ -92,6 +92,7 @@ impl Net {
             heard: BTreeMap::new(),
             levels: Vec::new(),
             shuffle: None,
+            stalled: None,
         }
     }
 
@@ -127,12 +128,23 @@ impl Net {
 
     /// A copy of a unit's emergency request arrives as a datagram, long after.
     pub(super) fn repeat_emergency(&mut self, unit: usize, request: RequestId) {
-        let body = FloorBody::Request(Request { request, priority: Priority::of(Tier::Emergency), talker: None, continuing: false });
+        let body = FloorBody::Request(Request { request, priority: Priority::of(Tier::Emergency), talker: None, continuing: None });
         let talkgroup = self.talkgroup(self.units[unit].hub);
         let message = Message::Floor(Floor { talkgroup, party: None, body });
         let (session, now) = (self.units[unit].session.unwrap(), self.now);
         let hub = self.units[unit].hub;
         self.hubs[hub].handle_datagram(session, Datagram::Emergency(Box::new(message)).encode(), now);
+        self.settle();
+    }
+
+    /// A copy of an emergency request of the partner's unit arrives at the home as a datagram.
+    pub(super) fn repeat_emergency_from(&mut self, partner: usize, unit: &str, request: RequestId) {
+        let identity: Identity = unit.parse().unwrap();
+        let talker = Some(Talker { identity: identity.clone(), alias: String::new(), agency: String::new() });
+        let body = FloorBody::Request(Request { request, priority: Priority::of(Tier::Emergency), talker, continuing: None });
+        let message = Message::Floor(Floor { talkgroup: self.plans[partner].bridges[0].home.clone(), party: Some(identity), body });
+        let (border, now) = (self.border_session(), self.now);
+        self.hubs[1 - partner].handle_datagram(border, Datagram::Emergency(Box::new(message)).encode(), now);
         self.settle();
     }
 
@@ -158,6 +170,19 @@ impl Net {
         for session in gone {
             self.hubs[NL].handle_closed(session, Reason::LinkLost, self.now);
             self.hubs[BE].handle_closed(session, Reason::LinkLost, self.now);
+        }
+        self.settle();
+    }
+
+    /// A gateway is killed and starts anew, without memory of anything but its epoch; the border link is down.
+    pub(super) fn restart(&mut self, hub: usize, epoch: u8) {
+        for session in self.border().collect::<Vec<_>>() {
+            self.hubs[1 - hub].handle_closed(session, Reason::LinkLost, self.now);
+        }
+        self.conns.retain(|conn| !conn.ends.contains(&End::Hub(hub)));
+        self.hubs[hub] = Hub::new(self.plans[hub].clone(), Epoch(epoch), 1_800_000_000, self.now);
+        for unit in self.units.iter_mut().filter(|unit| unit.hub == hub) {
+            unit.closed(Reason::Reset, self.now);
         }
         self.settle();
     }
@@ -333,7 +358,8 @@ impl Net {
         let mut queues = Vec::new();
         for (index, conn) in self.conns.iter().enumerate().filter(|(_, c)| !c.cut) {
             for side in 0..2 {
-                if !conn.control[side].is_empty() {
+                let is_stalled = conn.ends == [End::Hub(NL), End::Hub(BE)] && self.stalled.map(End::Hub) == Some(conn.ends[side]);
+                if !conn.control[side].is_empty() && !is_stalled {
                     queues.push((index, side, false));
                 }
                 if !conn.datagrams[side].is_empty() {
@@ -433,53 +459,4 @@ impl Net {
         self.release(unit);
         self.run(400);
     }
-
-    // === Looking ===
-
-    pub(super) fn floor(&self, hub: usize) -> (State, Option<String>, Vec<String>) {
-        let status = self.hubs[hub].status(self.now);
-        let tg = &status.talkgroups[0];
-        let talker = tg.talker.as_ref().map(|(talker, ..)| talker.identity.to_string());
-        (tg.floor, talker, tg.queue.iter().map(|t| t.identity.to_string()).collect())
-    }
-
-    pub(super) fn talker(&self, hub: usize) -> Option<String> {
-        self.floor(hub).1
-    }
-
-    pub(super) fn talkgroup(&self, hub: usize) -> TalkgroupId {
-        self.plans[hub].talkgroups[0].id.clone()
-    }
-
-    pub(super) fn bridge(&self, hub: usize) -> &'static str {
-        self.hubs[hub].status(self.now).bridges[0].state.as_str()
-    }
-
-    pub(super) fn mode(&self, hub: usize) -> Mode {
-        self.hubs[hub].status(self.now).talkgroups[0].mode
-    }
-
-    /// The number of the newest grant a unit was told of, since the last look.
-    pub(super) fn granted(&self, unit: usize) -> Spurt {
-        let granted = |event: &handset::Event| if let handset::Event::Granted(_, granted) = event { Some(granted.spurt) } else { None };
-        self.units[unit].told.iter().rev().find_map(granted).unwrap()
-    }
-
-    /// What a unit was told since the last look.
-    pub(super) fn told(&mut self, unit: usize) -> Vec<handset::Event> {
-        std::mem::take(&mut self.units[unit].told)
-    }
-
-    /// Nobody talks or waits in any view, and every unit knows.
-    pub(super) fn assert_quiet(&self) {
-        for hub in [NL, BE] {
-            assert_eq!(self.floor(hub), (State::Idle, None, Vec::new()), "hub {hub}");
-        }
-        for unit in &self.units {
-            assert_eq!((unit.asking, unit.believes), (None, None), "{} asks, believes", unit.identity);
-        }
-    }
-
-    /// Until the link is noticed as lost.
-    pub(super) const NOTICED: u64 = 1_900;
 }

@@ -200,7 +200,7 @@ fn a_unit_that_has_not_joined_is_denied() {
     net.hubs[NL].handle_message(session, Message::Hello(Hello::ours()), now);
     for (talkgroup, cause) in [("nl/pol-1", wire::DenyCause::NotAffiliated), ("nl/none", wire::DenyCause::UnknownTalkgroup)] {
         while net.hubs[NL].poll_output().is_some() {}
-        let request = Request { request: RequestId(1), priority: Priority::default(), talker: None, continuing: false };
+        let request = Request { request: RequestId(1), priority: Priority::default(), talker: None, continuing: None };
         let floor = Floor { talkgroup: talkgroup.parse().unwrap(), party: None, body: FloorBody::Request(request) };
         net.hubs[NL].handle_message(session, Message::Floor(floor), now);
         let Some(Output::Control(_, Message::Floor(answer))) = net.hubs[NL].poll_output() else { panic!("no answer") };
@@ -223,7 +223,7 @@ fn a_peer_that_speaks_for_another_authority_is_not_believed() {
     // The partner asks for a unit of the home's authority, and of a third one.
     for liar in ["nl/unit/a", "de/unit/x"] {
         let request =
-            Request { request: RequestId(9), priority: Priority::of(Tier::Emergency), talker: Some(talker(liar)), continuing: false };
+            Request { request: RequestId(9), priority: Priority::of(Tier::Emergency), talker: Some(talker(liar)), continuing: None };
         let party = Some(liar.parse().unwrap());
         let floor = Floor { talkgroup: "nl/pol-1".parse().unwrap(), party, body: FloorBody::Request(request) };
         net.hubs[NL].handle_message(border, Message::Floor(floor), now);

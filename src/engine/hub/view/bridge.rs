@@ -49,6 +49,7 @@ impl View {
         self.drain(now, out);
         self.away.remove(&home.authority);
         (self.detached, self.unanswered) = (None, false);
+        self.has_followed = true;
         self.tell_far_side(&home.authority, true, out);
         let session = home.session;
         let mut follower = Follower::new(home.clone(), epoch);
@@ -67,7 +68,7 @@ impl View {
                 follower.give_back(party.identity.clone(), *request, out);
             }
             if let Some(current) = current {
-                follower.adopt(current.claim.clone(), current.spurt, current.since, is_announced, out);
+                follower.adopt(current, is_announced, now, out);
             }
             for claim in arbiter.queue().claims().cloned().collect::<Vec<_>>() {
                 follower.forward(claim, now, out);
@@ -95,15 +96,37 @@ impl View {
         self.tell_far_side(&far.authority, false, out);
         match &mut self.side {
             Side::Arbiter(arbiter) => {
+                let before = arbiter.current().map(|current| current.spurt);
                 arbiter.leave_session(session, now);
-                if link_lost && self.far.is_empty() {
-                    // The grant is said again: the talker hears that only its own side hears it from here on.
-                    arbiter.say_grant_again(now);
-                }
+                let goes_on = arbiter.current().map(|current| current.spurt) == before;
+                self.drain(now, out);
+                // Whoever was heard there, and now by nobody beyond its own side, hears so.
+                let lost = |view: &Self, source| goes_on && view.carries(Some(source), &far) && view.stays_on_own_side(source);
+                self.say_reach_again(lost, now, out);
             }
             Side::Partner(_) => self.arbitrate_alone(now, out),
         }
         self.drain(now, out);
+    }
+
+    /// A bridge was configured, or the last one is no longer.
+    pub(crate) fn set_bridged(&mut self, is_bridged: bool, now: Instant, out: &mut Outbox) {
+        if self.is_bridged != is_bridged {
+            self.is_bridged = is_bridged;
+            self.say_reach_again(|view, source| view.far.values().all(|far| !view.carries(Some(source), far)), now, out);
+        }
+    }
+
+    /// Says the grant under way again, same number, if its reach is another now.
+    fn say_reach_again(&mut self, has_changed: impl Fn(&Self, SessionId) -> bool, now: Instant, out: &mut Outbox) {
+        let Side::Arbiter(arbiter) = &self.side else { return };
+        let source = arbiter.current().map(|current| current.claim.party.session);
+        if source.is_some_and(|source| self.members.contains_key(&source) && has_changed(self, source))
+            && let Side::Arbiter(arbiter) = &mut self.side
+        {
+            arbiter.say_grant_again(now);
+            self.drain(now, out);
+        }
     }
 
     /// The home does not admit an emergency, or has not answered it in time: this view arbitrates, and is heard on its own side only.
@@ -156,7 +179,7 @@ impl View {
         match talking {
             Some(Talking::Local { claim, spurt, mut earlier, since, relinquished: false, .. }) => {
                 earlier.push(spurt);
-                arbiter.carry_on(claim, earlier, now.saturating_duration_since(since), now);
+                arbiter.carry_on(claim, earlier, since, now);
             }
             Some(Talking::Local { claim, spurt, since, relinquished: true, .. }) => {
                 let idle = Idle { spurt, last_seq: None, cause: None, followed: false };
@@ -198,20 +221,20 @@ impl View {
     pub(crate) fn fits(&self, home: &Far) -> bool {
         let Side::Arbiter(arbiter) = &self.side else { return true };
         let mut claims = arbiter.current().map(|current| &current.claim).into_iter().chain(arbiter.queue().claims());
-        let in_danger = self.brings_along(home).is_some() || claims.any(|claim| claim.priority.tier == Tier::Emergency);
+        let in_danger = self.brings_along(home).next().is_some() || claims.any(|claim| claim.priority.tier == Tier::Emergency);
         !in_danger || judge_foreign(&home.their_inbound, &home.outbound, Priority::of(Tier::Emergency)).is_ok()
     }
 
-    /// The first unit in emergency that is one of this side; of any other the home knows better.
-    pub(crate) fn brings_along(&self, home: &Far) -> Option<&Identity> {
+    /// The units in emergency that are of this side; of any other the home knows better.
+    pub(crate) fn brings_along(&self, home: &Far) -> impl Iterator<Item = &Identity> {
         let is_member = |who: &Identity| self.members.values().any(|talker| talker.identity == *who);
-        let of_this_side = |who: &Identity| who.authority == self.id().authority || is_member(who);
-        self.emergency.iter().find(|who| who.authority != home.authority && of_this_side(who))
+        let of_this_side = move |who: &Identity| who.authority == self.id().authority || is_member(who);
+        self.emergency.iter().filter(move |who| who.authority != home.authority && of_this_side(who))
     }
 
     /// Whether a view that went alone for an emergency may join its home again.
     pub(crate) fn may_rejoin(&self) -> bool {
-        self.detached.as_ref().is_some_and(|home| self.brings_along(home).is_none())
+        self.detached.as_ref().is_some_and(|home| self.brings_along(home).next().is_none())
             && matches!(&self.side, Side::Arbiter(arbiter) if arbiter.current().is_none() && arbiter.queue().is_empty())
     }
 

@@ -1,6 +1,6 @@
 //! Floor control of a view: claims of members and of far sides, what the home says, group emergency.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wire::control::{Floor, FloorBody, Message, Release, Request};
 use wire::{DenyCause, Identity, Priority, SessionId, TalkgroupId, Tier};
@@ -32,7 +32,7 @@ impl View {
                 self.deny(session, None, request, cause, out);
             }
             Ok(priority) => {
-                let claim = Claim { party, request: request.request, priority, talker, continuing: false };
+                let claim = Claim { party, request: request.request, priority, talker, since: None };
                 self.claim_of_member(claim, request, now, out);
             }
         }
@@ -86,7 +86,8 @@ impl View {
             }
             Ok((talker, priority)) => {
                 let party = Party { session, identity: party.clone() };
-                let claim = Claim { party, request: request.request, priority, talker, continuing: request.continuing };
+                let talked = |elapsed_ms: u32| now.checked_sub(Duration::from_millis(elapsed_ms.into())).unwrap_or(now);
+                let claim = Claim { party, request: request.request, priority, talker, since: request.continuing.map(talked) };
                 self.claim(claim, now, out);
             }
         }
@@ -199,7 +200,7 @@ impl View {
         if self.emergency.is_empty() {
             // Over already, perhaps ended by somebody else in this very moment: the asker hears so.
             let (talkgroup, _) = self.named_for(session, who);
-            out.control(session, Message::EmergencyState { talkgroup, active: false, originator: who.clone() });
+            out.control(session, Message::EmergencyState { talkgroup, active: false, originator: who.clone(), units: Vec::new() });
             return;
         }
         if !may_end_emergency(who, &self.emergency, may_raise) {
@@ -239,52 +240,66 @@ impl View {
         }
     }
 
-    /// A partner that was alone brings its group emergency along, as far as the bridge admits one.
-    pub(crate) fn emergency_from_partner(&mut self, session: SessionId, who: &Identity, out: &mut Outbox) {
+    /// A partner that was alone brings its units in emergency along, as far as the bridge admits one.
+    pub(crate) fn emergencies_from_partner(&mut self, session: SessionId, units: &[Identity], out: &mut Outbox) {
         let Some(far) = self.far.get(&session) else { return };
         let admitted = judge_foreign(&far.inbound, &far.their_outbound, Priority::of(Tier::Emergency)).is_ok();
-        if admitted && who.authority == far.authority {
+        let theirs = far.authority.clone();
+        for who in units.iter().filter(|who| admitted && who.authority == theirs) {
             self.raise_emergency(who, out);
         }
     }
 
-    /// The home answered the sync: it hears of the emergencies that began or ended here without its knowledge.
-    pub(crate) fn tell_home_of_emergency(&self, home: &Far, announced: Option<&Identity>, known: Option<&Identity>, out: &mut Outbox) {
-        let talkgroup = || home.home.clone();
-        let is_over = |who: &&Identity| who.authority == self.plan.id.authority && !self.emergency.contains(who);
-        let over: Vec<&Identity> = announced.into_iter().chain(known.filter(|known| announced != Some(known))).filter(is_over).collect();
-        for who in over {
+    /// The home answered the sync with the units in emergency that it knows: it hears of those that began or ended here without
+    /// its knowledge. Gives what is true from here on.
+    pub(crate) fn settle_emergencies(&self, home: &Far, announced: &[Identity], known: &[Identity], out: &mut Outbox) -> Vec<Identity> {
+        let (own, talkgroup) = (&self.plan.id.authority, || home.home.clone());
+        // A gateway that has just started knows of no end: the home may know better whom it has lost.
+        let is_over = |who: &&Identity| who.authority == *own && !self.emergency.contains(who) && self.has_followed;
+        let foreign = known.iter().filter(|known| !announced.contains(known));
+        for who in announced.iter().chain(foreign).filter(is_over) {
             out.control(home.session, Message::EmergencyEnd { talkgroup: talkgroup(), party: Some(who.clone()) });
         }
-        let begun = self.brings_along(home).filter(|who| announced != Some(who) && known != Some(who));
-        if let Some(who) = begun {
-            let message = Message::EmergencyState { talkgroup: talkgroup(), active: true, originator: who.clone() };
-            out.control(home.session, message);
+        for who in self.brings_along(home).filter(|who| !announced.contains(who) && !known.contains(who)) {
+            let (originator, units) = (who.clone(), Vec::new());
+            out.control(home.session, Message::EmergencyState { talkgroup: talkgroup(), active: true, originator, units });
         }
+        let brought = self.brings_along(home).filter(|who| !known.contains(who));
+        known.iter().filter(|who| !is_over(who)).chain(brought).cloned().collect()
     }
 
-    /// The home tells the state.
-    pub(crate) fn emergency_from_home(&mut self, session: SessionId, active: bool, who: &Identity, out: &mut Outbox) {
+    /// The home tells who is in emergency, `who` being the first, or who ended the last one.
+    pub(crate) fn emergency_from_home(&mut self, session: SessionId, who: &Identity, units: Vec<Identity>, out: &mut Outbox) {
         let own = &self.plan.id.authority;
-        let speaks = |home: &Far| home.session == session && (who.authority == *own || home.may_speak_for(&who.authority));
-        if !matches!(&self.side, Side::Partner(follower) if speaks(&follower.home)) {
+        let Some(home) = self.home().filter(|home| home.session == session) else { return };
+        let speaks = |who: &Identity| who.authority == *own || home.may_speak_for(&who.authority);
+        let named: Vec<Identity> = units.into_iter().filter(speaks).take(EMERGENCIES_MAX).collect();
+        if !speaks(who) && named == self.emergency {
             return;
         }
-        self.emergency = if active { vec![who.clone()] } else { Vec::new() };
-        self.tell_emergency(who, out);
+        let shown = if speaks(who) { Some(who) } else { self.emergency.first() }.unwrap_or(who).clone();
+        self.emergency = named;
+        self.tell_emergency(&shown, out);
+    }
+
+    /// The units in emergency of which a far side may hear: of both sides, and of those authorities that both list as *onward*.
+    pub(crate) fn emergencies_for(&self, far: &Far) -> Vec<Identity> {
+        let own = &self.plan.id.authority;
+        self.emergency.iter().filter(|who| who.authority == *own || far.may_speak_for(&who.authority)).cloned().collect()
     }
 
     pub(super) fn tell_emergency(&self, who: &Identity, out: &mut Outbox) {
         let active = !self.emergency.is_empty();
         let originator = self.emergency.first().unwrap_or(who).clone();
         for session in self.members.keys() {
-            let message = Message::EmergencyState { talkgroup: self.id().clone(), active, originator: originator.clone() };
-            out.control(*session, message);
+            let (talkgroup, originator) = (self.id().clone(), originator.clone());
+            out.control(*session, Message::EmergencyState { talkgroup, active, originator, units: Vec::new() });
         }
         if matches!(self.side, Side::Arbiter(_)) {
             for far in self.far.values() {
-                let message = Message::EmergencyState { talkgroup: far.home.clone(), active, originator: originator.clone() };
-                out.control(far.session, message);
+                let (talkgroup, units) = (far.home.clone(), self.emergencies_for(far));
+                let (active, originator) = (!units.is_empty(), units.first().unwrap_or(who).clone());
+                out.control(far.session, Message::EmergencyState { talkgroup, active, originator, units });
             }
         }
         out.event(Event::Emergency { talkgroup: self.id().clone(), active, by: who.clone() });

@@ -64,6 +64,8 @@ pub(crate) struct View {
     pub(crate) side: Side,
     /// Far ends with an active bridge, by session.
     pub(crate) far: BTreeMap<SessionId, Far>,
+    /// Whether a bridge is configured for it, carrying or not.
+    is_bridged: bool,
     /// Bridged authorities that cannot be reached now.
     pub(crate) away: BTreeSet<Authority>,
     /// The home, while an emergency it would not admit or answer runs on the own side only.
@@ -72,6 +74,8 @@ pub(crate) struct View {
     pub(crate) unanswered: bool,
     /// Units in emergency, the first one first.
     pub(crate) emergency: Vec<Identity>,
+    /// Whether this view has followed a home since its gateway started, so that it knows of the ends of emergencies too.
+    has_followed: bool,
     pub(crate) gate: Gate,
     listeners: Arc<[SessionId]>,
     /// The last frame of the newest spurt, so that its copies pass too.
@@ -91,10 +95,12 @@ impl View {
             members: BTreeMap::new(),
             side: Side::Arbiter(arbiter),
             far: BTreeMap::new(),
+            is_bridged: false,
             away: BTreeSet::new(),
             detached: None,
             unanswered: false,
             emergency: Vec::new(),
+            has_followed: false,
             listeners: Arc::from([]),
             last_frame: None,
             source: None,
@@ -306,6 +312,12 @@ impl View {
         to.hears_us() && from.is_none_or(|from| from.onward.contains(&to.authority) && to.onward.contains(&from.authority))
     }
 
+    /// Whether nobody beyond the own side hears who talks on this session, although a bridge is there for that.
+    fn stays_on_own_side(&self, source: SessionId) -> bool {
+        let crosses = self.far.contains_key(&source) || self.far.values().any(|far| self.carries(Some(source), far));
+        self.is_bridged && !crosses
+    }
+
     // === Time and output ===
 
     pub(crate) fn poll_timeout(&self) -> Deadline {
@@ -322,14 +334,13 @@ impl View {
                 self.detach(true, now, out);
                 self.raise_waiting_emergencies(out);
             }
-            Side::Partner(_) => {}
+            Side::Partner(follower) => follower.repeat_emergencies(now, out),
         }
         self.drain(now, out);
     }
 
     /// Passes on what the arbiter said.
     pub(crate) fn drain(&mut self, now: Instant, out: &mut Outbox) {
-        let own_side_only = self.detached.is_some() || (self.far.is_empty() && !self.away.is_empty());
         // The spurt that ended in this round; what comes next tells whether somebody follows.
         let mut over = None;
         loop {
@@ -338,7 +349,7 @@ impl View {
             match say {
                 Say::To(party, mut body) => {
                     match &mut body {
-                        FloorBody::Granted(granted) => granted.own_side_only = own_side_only,
+                        FloorBody::Granted(granted) => granted.own_side_only = self.stays_on_own_side(party.session),
                         FloorBody::Deny { cause, .. } => {
                             let agreement = self.far.get(&party.session).map(|far| far.agreement.clone());
                             out.event(self.denied_event(&party.identity, *cause, agreement));

@@ -65,7 +65,7 @@ fn far_side() -> impl Strategy<Value = FarSide> {
 }
 
 fn request() -> impl Strategy<Value = Request> {
-    (any::<u32>(), priority(), of(talker()), any::<bool>()).prop_map(|(request, priority, talker, continuing)| Request {
+    (any::<u32>(), priority(), of(talker()), of(any::<u32>())).prop_map(|(request, priority, talker, continuing)| Request {
         request: RequestId(request),
         priority,
         talker,
@@ -127,12 +127,8 @@ fn sync() -> impl Strategy<Value = Sync> {
         talker,
         elapsed_ms,
     });
-    (talkgroup(), any::<u16>(), any::<u8>(), of(holder), of(identity())).prop_map(|(talkgroup, handle, epoch, holder, emergency)| Sync {
-        talkgroup,
-        handle: Handle(handle),
-        epoch: Epoch(epoch),
-        holder,
-        emergency,
+    (talkgroup(), any::<u16>(), any::<u8>(), of(holder), vec(identity(), 0..3)).prop_map(|(talkgroup, handle, epoch, holder, emergency)| {
+        Sync { talkgroup, handle: Handle(handle), epoch: Epoch(epoch), holder, emergency }
     })
 }
 
@@ -157,11 +153,8 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
         talkgroup().prop_map(Message::Deaffiliate),
         floor().prop_map(Message::Floor),
         (talkgroup(), of(identity())).prop_map(|(talkgroup, party)| Message::EmergencyEnd { talkgroup, party }),
-        (talkgroup(), any::<bool>(), identity()).prop_map(|(talkgroup, active, originator)| Message::EmergencyState {
-            talkgroup,
-            active,
-            originator
-        }),
+        (talkgroup(), any::<bool>(), identity(), vec(identity(), 0..3))
+            .prop_map(|(talkgroup, active, originator, units)| { Message::EmergencyState { talkgroup, active, originator, units } }),
         (talkgroup(), of(identity()), prop::sample::select(DenyCause::ALL))
             .prop_map(|(talkgroup, party, cause)| Message::EmergencyEndRefused { talkgroup, party, cause }),
         far_side().prop_map(Message::FarSide),
