@@ -154,7 +154,7 @@ impl Bench {
                 far_sides: Vec::new(),
             })),
             4 => Message::AffiliateRefused(id, Reason::from_code(script.byte().into())),
-            5 => Message::EmergencyState { talkgroup: id, active: script.flag(), originator: somebody(script) },
+            5 => Message::EmergencyState { talkgroup: id, active: script.flag(), originator: somebody(script), units: Vec::new() },
             6 => Message::FarSide(FarSide { talkgroup: id, authority: "be".parse().expect("a code"), present: script.flag() }),
             // What no gateway sends to a unit.
             7 => Message::Affiliate(id),
@@ -193,7 +193,7 @@ impl Bench {
             }
             13 => FloorBody::Ack { request },
             14 => FloorBody::Release(Release { request, last_seq: None, key_down: false }),
-            _ => FloorBody::Request(Request { request, priority: Priority::default(), talker: None, continuing: false }),
+            _ => FloorBody::Request(Request { request, priority: Priority::default(), talker: None, continuing: None }),
         }
     }
 
@@ -375,7 +375,7 @@ impl Bench {
         let fits = match message {
             Message::Hello(_) | Message::Affiliate(_) | Message::Deaffiliate(_) | Message::EmergencyEnd { party: None, .. } => true,
             Message::Floor(Floor { party: None, body: FloorBody::Request(request), .. }) => {
-                request.request.0 <= self.newest_request && request.talker.is_none() && !request.continuing
+                request.request.0 <= self.newest_request && request.talker.is_none() && request.continuing.is_none()
             }
             Message::Floor(Floor { party, body, .. }) => party.is_none() && matches!(body, FloorBody::Release(_)),
             Message::Welcome(_)

@@ -126,7 +126,7 @@ pub(crate) fn messages() -> Vec<(&'static str, Message)> {
         handle: Handle(2),
         epoch: Epoch(11),
         holder: Some(holder),
-        emergency: Some(talker().identity),
+        emergency: vec![talker().identity],
     };
     vec![
         ("hello", Message::Hello(Hello::ours())),
@@ -138,11 +138,14 @@ pub(crate) fn messages() -> Vec<(&'static str, Message)> {
         ("deaffiliate", Message::Deaffiliate(talkgroup.clone())),
         ("emergency-end", Message::EmergencyEnd { talkgroup: talkgroup.clone(), party: Some(talker().identity) }),
         ("emergency-end-refused", refused),
-        ("emergency-state", Message::EmergencyState { talkgroup, active: true, originator: talker().identity }),
+        (
+            "emergency-state",
+            Message::EmergencyState { talkgroup, active: true, originator: talker().identity, units: vec![talker().identity] },
+        ),
         ("far-side", Message::FarSide(far_side)),
         ("agreements", Message::Agreements(vec![agreement])),
         ("sync", Message::Sync(Box::new(sync))),
-        ("request", floor(FloorBody::Request(Request { request, priority: priority(), talker: Some(talker()), continuing: true }))),
+        ("request", floor(FloorBody::Request(Request { request, priority: priority(), talker: Some(talker()), continuing: Some(1_200) }))),
         ("granted", floor(FloorBody::Granted(Granted { request, spurt, duration_s: 30, tier: Tier::Emergency, own_side_only: true }))),
         ("deny", floor(FloorBody::Deny { request, cause: DenyCause::QueueFull })),
         ("queued", floor(FloorBody::Queued { request, position: 2 })),
@@ -178,7 +181,7 @@ fn datagrams() -> Vec<Seed> {
     let voice_bytes = voice.encode().to_vec();
     let hold = Voice { repeats: Vec::new(), payload: Bytes::new(), last: false, ..voice };
     let priority = Priority::of(Tier::Emergency);
-    let request = floor(FloorBody::Request(Request { request: RequestId(5), priority, talker: None, continuing: false }));
+    let request = floor(FloorBody::Request(Request { request: RequestId(5), priority, talker: None, continuing: None }));
     vec![
         ("voice", voice_bytes),
         ("hold-beat", hold.encode().to_vec()),

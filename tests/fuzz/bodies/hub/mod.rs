@@ -201,7 +201,7 @@ impl Bench {
         self.say(id, Message::Agreements(shared.iter().map(|bridge| bridge.words()).collect()));
         for (number, bridge) in shared.iter().enumerate() {
             let handle = wire::Handle(u16::try_from(number).expect("few") + 1);
-            let sync = Sync { talkgroup: bridge.home.clone(), handle, epoch: Epoch(7), holder: None, emergency: None };
+            let sync = Sync { talkgroup: bridge.home.clone(), handle, epoch: Epoch(7), holder: None, emergency: Vec::new() };
             self.say(id, Message::Sync(Box::new(sync)));
         }
     }

@@ -72,7 +72,7 @@ fn sync(script: &mut Script<'_>) -> Sync {
         talker: talker(identity(script)),
         elapsed_ms: script.word().into(),
     });
-    let emergency = script.flag().then(|| identity(script));
+    let emergency = script.flag().then(|| identity(script)).into_iter().collect();
     Sync { talkgroup: talkgroup(script), handle: Handle((script.byte() & 3).into()), epoch: Epoch(script.byte()), holder, emergency }
 }
 
@@ -95,7 +95,12 @@ impl Bench {
             3 | 4 => Message::Affiliate(talkgroup(script)),
             5 => Message::Deaffiliate(talkgroup(script)),
             6 => Message::EmergencyEnd { talkgroup: talkgroup(script), party: script.flag().then(|| identity(script)) },
-            7 => Message::EmergencyState { talkgroup: talkgroup(script), active: script.flag(), originator: identity(script) },
+            7 => Message::EmergencyState {
+                talkgroup: talkgroup(script),
+                active: script.flag(),
+                originator: identity(script),
+                units: Vec::new(),
+            },
             8 => Message::Agreements(agreements(script)),
             9 | 10 => Message::Sync(Box::new(sync(script))),
             11 => Message::AffiliateRefused(talkgroup(script), Reason::Other),
@@ -131,7 +136,12 @@ impl Bench {
         match kind {
             0..=9 => {
                 let talker = (is_peer != (script.byte() > 250)).then(|| talker(identity(script)));
-                FloorBody::Request(Request { request: id, priority: priority(script), talker, continuing: script.byte() > 200 })
+                FloorBody::Request(Request {
+                    request: id,
+                    priority: priority(script),
+                    talker,
+                    continuing: (script.byte() > 200).then_some(500),
+                })
             }
             10..=16 => FloorBody::Release(Release { request: id, last_seq: seq(script), key_down: script.flag() }),
             17..=19 => FloorBody::Granted(Granted {
