@@ -327,6 +327,8 @@ impl Participant {
     /// The session ended; whatever was asked or held ends with it.
     pub fn disconnected(&mut self, now: Instant) {
         self.apply(Event::Disconnected, now);
+        // Nobody is left who waits for the key to go up.
+        (self.revoked, self.denied) = (None, DenyCause::Other);
     }
 
     /// The next deadline.
