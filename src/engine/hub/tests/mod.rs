@@ -5,6 +5,7 @@ mod calls;
 mod emergency;
 mod limits;
 mod looking;
+mod model;
 mod net;
 mod random;
 mod records;
