@@ -63,8 +63,8 @@ fn message(message: &Message) -> String {
     }
     if let Message::Sync(sync) = message {
         let holder = sync.holder.as_ref().map(|holder| format!(", talker {} #{}", holder.talker.identity, holder.request));
-        let emergency = sync.emergency.as_ref().map(|who| format!(", emergency of {who}"));
-        return format!("sync, epoch {}{}{}", sync.epoch.0, holder.unwrap_or_default(), emergency.unwrap_or_default());
+        let emergency: String = sync.emergency.iter().map(|who| format!(", emergency of {who}")).collect();
+        return format!("sync, epoch {}{}{emergency}", sync.epoch.0, holder.unwrap_or_default());
     }
     if let Message::EmergencyState { active, originator, .. } = message {
         return if *active { format!("emergency of {originator}") } else { format!("end of the emergency, by {originator}") };
@@ -74,7 +74,7 @@ fn message(message: &Message) -> String {
 
 fn floor(body: &FloorBody) -> String {
     match body {
-        FloorBody::Request(m) if m.continuing => format!("request #{} {}, continuing", m.request, m.priority.tier),
+        FloorBody::Request(m) if m.continuing.is_some() => format!("request #{} {}, continuing", m.request, m.priority.tier),
         FloorBody::Request(m) => format!("request #{} {}", m.request, m.priority.tier),
         FloorBody::Granted(m) => format!("granted #{} {}", m.request, m.spurt),
         FloorBody::Deny { request, cause } => format!("deny #{request} {cause}"),
