@@ -1,7 +1,7 @@
 //! The links between the sites: sessions that each end notices to be lost by itself, ordered control, frames in any order.
 //!
 //! Control is reliable and in order while a session lives. When one end gives a session up, what was on the way to it is lost;
-//! of what it had sent before, the other end still hears a beginning, as long as that end does not notice. Frames may come late, in
+//! of what it had sent before, the other end still hears a beginning, as long as that end does not notice. Datagrams may come late, in
 //! any order or never. A link may get a new session while the partner still believes in the old one.
 
 use std::collections::VecDeque;
@@ -21,8 +21,8 @@ pub(super) struct Session {
     pub(super) alive: [bool; 2],
     /// What that end has sent and the other has not heard.
     pub(super) control: [VecDeque<PacketId>; 2],
-    /// Frames likewise, sorted, for their order means nothing.
-    pub(super) voice: [Vec<PacketId>; 2],
+    /// Frames and copies of emergency requests likewise, each once and sorted, for their order means nothing.
+    pub(super) datagrams: [Vec<PacketId>; 2],
 }
 
 /// The link of one partner.
@@ -38,7 +38,7 @@ impl Link {
     pub(super) fn open(&mut self, link: usize) -> SessionId {
         self.made += 1;
         let id = SessionId(100 * (link as u64 + 1) + u64::from(self.made));
-        self.sessions.push(Session { id, alive: [true; 2], control: Default::default(), voice: Default::default() });
+        self.sessions.push(Session { id, alive: [true; 2], control: Default::default(), datagrams: Default::default() });
         id
     }
 
@@ -49,20 +49,21 @@ impl Link {
 
     /// Takes what an end says.
     pub(super) fn take(&mut self, end: usize, leaves: Leaves) {
-        let (Leaves::Control(id, _) | Leaves::Voice(id, _) | Leaves::Close(id)) = leaves;
+        let (Leaves::Control(id, _) | Leaves::Datagram(id, _) | Leaves::Close(id)) = leaves;
         let Some(session) = self.sessions.iter_mut().find(|session| session.id == id) else { return };
         match leaves {
             Leaves::Close(_) => {
                 session.alive[end] = false;
                 session.control[1 - end].clear();
-                session.voice[1 - end].clear();
+                session.datagrams[1 - end].clear();
             }
             Leaves::Control(_, packet) if session.alive == [true; 2] => session.control[end].push_back(packet),
-            Leaves::Voice(_, packet) if session.alive == [true; 2] => {
-                let place = session.voice[end].partition_point(|other| *other <= packet);
-                session.voice[end].insert(place, packet);
+            Leaves::Datagram(_, packet) if session.alive == [true; 2] => {
+                if let Err(place) = session.datagrams[end].binary_search(&packet) {
+                    session.datagrams[end].insert(place, packet);
+                }
             }
-            Leaves::Control(..) | Leaves::Voice(..) => {}
+            Leaves::Control(..) | Leaves::Datagram(..) => {}
         }
         self.sessions.retain(|session| session.alive != [false; 2]);
     }

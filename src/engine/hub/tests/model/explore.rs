@@ -127,8 +127,8 @@ impl Explorer {
         let (after, leaves) = self.pool.step(world.sites[site], call);
         world.sites[site] = after;
         for leaves in leaves.iter() {
-            use super::pool::Leaves::{Close, Control, Voice};
-            let (Control(session, _) | Voice(session, _) | Close(session)) = *leaves;
+            use super::pool::Leaves::{Close, Control, Datagram};
+            let (Control(session, _) | Datagram(session, _) | Close(session)) = *leaves;
             world.links[Link::of(session)].take(usize::from(site != 0), *leaves);
         }
     }
@@ -210,8 +210,8 @@ impl Explorer {
             Action::Control { link, session, from } => self.control(world, link, session, from),
             Action::Frame { link, session, from, frame } => {
                 let session = &mut world.links[link].sessions[session];
-                let (id, packet) = (session.id, session.voice[from].remove(frame));
-                self.step(world, Self::site_at(link, 1 - from), Call::Voice(id, packet));
+                let (id, packet) = (session.id, session.datagrams[from].remove(frame));
+                self.step(world, Self::site_at(link, 1 - from), Call::Datagram(id, packet));
             }
         }
     }
@@ -248,7 +248,7 @@ impl Model for Explorer {
                     if is_free || (world.left.cuts > 0 && world.left.events > 0) {
                         actions.push(Action::Notice { link, session, end });
                     }
-                    actions.extend((0..s.voice[1 - end].len()).map(|frame| Action::Frame { link, session, from: 1 - end, frame }));
+                    actions.extend((0..s.datagrams[1 - end].len()).map(|frame| Action::Frame { link, session, from: 1 - end, frame }));
                 }
             }
             if world.left.heals > 0 && world.left.events > 0 && l.may_dial() {

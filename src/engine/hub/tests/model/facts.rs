@@ -67,7 +67,7 @@ impl Facts {
             emergency: talkgroup.emergency.clone(),
             bridges: status.bridges.iter().map(|bridge| bridge.state).collect(),
             units: units.collect(),
-            timer: site.timer().map(|(_, reason)| reason),
+            timer: site.timer(),
             fault: site.fault,
         }
     }

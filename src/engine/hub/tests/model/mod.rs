@@ -123,11 +123,14 @@ fn without_a_rule_the_views_come_apart() {
     use Rule::{
         DisplacedReleases, PlayoutFilter, RequestIds, SyncCancelsNothing, SyncNamesTalker, TakenCancelsNothing, UnwantedGrantReleased,
     };
-    let cases: [(&[Rule], Scenario, Promise, usize); 6] = [
+    let cases: [(&[Rule], Scenario, Promise, usize); 7] = [
         (&[RequestIds], Scenario::calm(5), UnitsAgree, 12),
         (&[TakenCancelsNothing], Scenario::calm(4), UnitsAgree, 5),
+        // A late copy of an emergency request is granted to a unit that talks under a newer one.
+        (&[DisplacedReleases], Scenario::two(4), UnitsAgree, 26),
         (&[SyncCancelsNothing], Scenario::two(4), Agreement, 8),
         (&[SyncNamesTalker], Scenario::two(4), Agreement, 7),
+        // Who was named in sync and is gone: one of the two gives the floor back.
         (&[DisplacedReleases, UnwantedGrantReleased], Scenario::two(4), Agreement, 10),
         (&[PlayoutFilter], Scenario::voices(5), OneVoice, 7),
     ];
@@ -138,11 +141,9 @@ fn without_a_rule_the_views_come_apart() {
     }
 }
 
-/// Rules 3 and 6 stand in for each other: the home ends by itself what it displaces, so that a release is needed only for a talker that
-/// was named in *sync* and is gone, and then either the one or the other gives the floor back. Neither is shown to be necessary alone.
+/// The one rule that is not shown to be necessary by itself: what a grant meets that nobody wants any more has been released before, on
+/// the same stream. It matters where that release is missing, as the case of two rules above shows.
 #[test]
-fn a_release_of_what_is_displaced_or_unwanted_is_said_twice_over() {
-    for rule in [Rule::DisplacedReleases, Rule::UnwantedGrantReleased] {
-        assert_eq!(explore(&Scenario::two(events(1)), &[rule]).broken, None, "without {rule:?}");
-    }
+fn an_unwanted_grant_is_given_back_twice_over() {
+    assert_eq!(explore(&Scenario::two(events(1)), &[Rule::UnwantedGrantReleased]).broken, None);
 }

@@ -32,7 +32,7 @@ pub(super) enum Call {
     Fire,
     Connect { session: SessionId, peer: usize, dialled: bool },
     Hear(SessionId, PacketId),
-    Voice(SessionId, PacketId),
+    Datagram(SessionId, PacketId),
     Lost(SessionId),
 }
 
@@ -40,7 +40,7 @@ pub(super) enum Call {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Leaves {
     Control(SessionId, PacketId),
-    Voice(SessionId, PacketId),
+    Datagram(SessionId, PacketId),
     Close(SessionId),
 }
 
@@ -132,7 +132,7 @@ impl Pool {
             Call::Fire => Input::Fire,
             Call::Connect { session, peer, dialled } => Input::Connect { session, peer: self.peers[peer].clone(), dialled },
             Call::Hear(session, packet) => Input::Hear(session, self.message(packet)),
-            Call::Voice(session, packet) => Input::Voice(session, self.bytes(packet)),
+            Call::Datagram(session, packet) => Input::Datagram(session, self.bytes(packet)),
             Call::Lost(session) => Input::Lost(session),
         }
     }
@@ -152,7 +152,7 @@ impl Shelf {
     fn leaves(&mut self, sent: Sent) -> Leaves {
         match sent {
             Sent::Control(session, message) => Leaves::Control(session, self.packet(message.encode())),
-            Sent::Voice(session, bytes) => Leaves::Voice(session, self.packet(bytes)),
+            Sent::Datagram(session, bytes) => Leaves::Datagram(session, self.packet(bytes)),
             Sent::Close(session) => Leaves::Close(session),
         }
     }

@@ -9,6 +9,7 @@ use super::border::ENDS;
 use super::explore::{Explorer, World};
 use super::facts::Facts;
 use super::pool::Call;
+use super::site::ANSWER;
 use super::unit::Fault;
 use crate::floor::participant::State;
 use crate::hub::bridges::BridgeState;
@@ -91,7 +92,7 @@ fn disagreement(facts: &[Arc<Facts>], world: &World) -> Option<Promise> {
         return Some(Promise::Agreement);
     }
     let is_told = |site: &Facts| site.units.iter().all(|unit| unit.emergency.as_ref() == site.emergency.first());
-    if !joined().all(|(partner, _)| home.emergency.first() == partner.emergency.first()) || !facts.iter().all(|site| is_told(site)) {
+    if !joined().all(|(partner, _)| home.emergency == partner.emergency) || !facts.iter().all(|site| is_told(site)) {
         return Some(Promise::EmergencyAgreed);
     }
     (!facts.iter().all(|site| units_agree(site, home))).then_some(Promise::UnitsAgree)
@@ -116,7 +117,7 @@ fn units_agree(site: &Facts, home: &Facts) -> bool {
 fn heeds(site: &Facts, home: &Facts, is_quiet: bool) -> bool {
     let behind_another = |arbiter: &Facts| arbiter.talks.as_ref().is_some_and(|talks| talks.tier == Tier::Emergency);
     site.units.iter().filter(|unit| unit.is_in_danger()).all(|unit| match unit.state {
-        State::Requesting => site.mode == Mode::Partner && site.timer == Some("emergency answer"),
+        State::Requesting => site.mode == Mode::Partner && site.timer == Some(ANSWER),
         State::Queued if site.mode == Mode::Partner => !is_quiet || behind_another(home),
         State::Queued => behind_another(site),
         // It was heard, and was told that it is so no more.

@@ -20,6 +20,11 @@ use crate::hub::{Caller, Event, Hub, Output};
 use crate::liveness::{Liveness, PEER_INTERVAL, PEER_LIMIT};
 use crate::plan::Plan;
 
+/// Why a view wants to be woken to say an emergency again.
+const REPEAT: &str = "emergency repeat";
+/// Why it wants to be woken to grant an emergency on the own side.
+pub(super) const ANSWER: &str = "emergency answer";
+
 /// Something happens to a site.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Input {
@@ -37,8 +42,8 @@ pub(super) enum Input {
     },
     /// A message of another gateway comes.
     Hear(SessionId, Message),
-    /// A frame of another gateway comes.
-    Voice(SessionId, Bytes),
+    /// A frame of another gateway comes, or a copy of an emergency request.
+    Datagram(SessionId, Bytes),
     /// The heartbeats of a session found no echo for too long.
     Lost(SessionId),
 }
@@ -47,7 +52,7 @@ pub(super) enum Input {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Sent {
     Control(SessionId, Message),
-    Voice(SessionId, Bytes),
+    Datagram(SessionId, Bytes),
     Close(SessionId),
 }
 
@@ -83,9 +88,14 @@ impl Site {
     }
 
     /// The next timer that may fire and whose it is: the view's, or a unit's grace. Heartbeats are the model's own events.
-    pub(super) fn timer(&self) -> Option<(Instant, &'static str)> {
+    fn next_timer(&self) -> Option<(Instant, &'static str)> {
         let graces = self.units.iter().filter_map(|unit| unit.participant.poll_timeout()).filter(|(_, reason)| *reason == "end of grace");
         graces.chain(self.view().poll_timeout()).min_by_key(|(at, _)| *at)
+    }
+
+    /// The next timer that decides something: repeats of an emergency only lead to the end of the home's time to answer.
+    pub(super) fn timer(&self) -> Option<&'static str> {
+        self.next_timer().map(|(_, reason)| if reason == REPEAT { ANSWER } else { reason })
     }
 
     /// What the state is, apart from the clock.
@@ -115,7 +125,7 @@ impl Site {
                 let handle = self.view().handle;
                 if let Some(bytes) = self.units[*unit].speak(handle) {
                     let session = self.units[*unit].session;
-                    self.voice(session, &bytes, rules);
+                    self.datagram(session, &bytes, rules);
                 }
                 self.deliver(None, rules)
             }
@@ -131,8 +141,8 @@ impl Site {
                 self.deliver(None, rules)
             }
             Input::Hear(session, message) => self.hear(*session, message, rules),
-            Input::Voice(session, bytes) => {
-                self.voice(*session, bytes, rules);
+            Input::Datagram(session, bytes) => {
+                self.datagram(*session, bytes, rules);
                 self.deliver(None, rules)
             }
             Input::Lost(session) => {
@@ -144,8 +154,20 @@ impl Site {
         sent
     }
 
+    /// The next timer that decides something fires; repeats of an emergency go out on the way there.
     fn fire(&mut self, rules: Rules) -> Vec<Sent> {
-        let Some((at, _)) = self.timer() else { return Vec::new() };
+        let mut sent = Vec::new();
+        while let Some((at, reason)) = self.next_timer() {
+            sent.extend(self.fire_at(at, rules));
+            // The last repeat may fall into the same instant as the end.
+            if reason != REPEAT || self.timer() != Some(ANSWER) {
+                break;
+            }
+        }
+        sent
+    }
+
+    fn fire_at(&mut self, at: Instant, rules: Rules) -> Vec<Sent> {
         self.now = self.now.max(at);
         self.tidy();
         for unit in 0..self.units.len() {
@@ -169,8 +191,8 @@ impl Site {
         sent
     }
 
-    /// A frame comes to the hub; with the gates gone, the own ears hear it whatever the hub says.
-    fn voice(&mut self, session: SessionId, bytes: &Bytes, rules: Rules) {
+    /// A datagram comes to the hub; with the gates gone, the own ears hear a frame whatever the hub says.
+    fn datagram(&mut self, session: SessionId, bytes: &Bytes, rules: Rules) {
         self.hub.handle_datagram(session, bytes.clone(), self.now);
         if rules.lacks(Rule::PlayoutFilter) {
             let Ok(Some(Datagram::Voice(voice))) = Datagram::decode(bytes.clone()) else { return };
@@ -213,11 +235,15 @@ impl Site {
                                 let fault = self.units[unit].hear_voice(fanout.datagram.clone());
                                 self.fault = self.fault.or(fault);
                             }
-                            None => sent.push(Sent::Voice(session, fanout.datagram.clone())),
+                            None => sent.push(Sent::Datagram(session, fanout.datagram.clone())),
                         }
                     }
                 }
-                Output::Datagram(..) => {}
+                Output::Datagram(session, bytes) => {
+                    if matches!(Datagram::decode(bytes.clone()), Ok(Some(Datagram::Emergency(_)))) {
+                        sent.push(Sent::Datagram(session, bytes));
+                    }
+                }
                 Output::Close(session, _) => sent.push(Sent::Close(session)),
             }
         }
@@ -248,10 +274,13 @@ impl Site {
     }
 }
 
-/// The message without the time that its spurt lasts already, which is for people.
+/// The message without the time that its spurt lasts already.
 fn timeless(mut message: Message) -> Message {
     if let Message::Floor(Floor { body: FloorBody::Taken(taken), .. }) = &mut message {
         taken.elapsed_ms = 0;
+    }
+    if let Message::Floor(Floor { body: FloorBody::Request(request), .. }) = &mut message {
+        request.continuing = request.continuing.map(|_| 0);
     }
     if let Message::Sync(sync) = &mut message
         && let Some(holder) = &mut sync.holder

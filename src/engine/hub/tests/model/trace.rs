@@ -31,8 +31,9 @@ impl Explorer {
                 format!("{} {}", way(link, from), message(&self.pool.message(packet)))
             }
             Action::Frame { link, session, from, frame } => {
-                let packet = world.links[link].sessions[session].voice[from][frame];
-                let Ok(Some(Datagram::Voice(voice))) = Datagram::decode(self.pool.bytes(packet)) else { return String::new() };
+                let packet = world.links[link].sessions[session].datagrams[from][frame];
+                let datagram = Datagram::decode(self.pool.bytes(packet)).unwrap().unwrap();
+                let Datagram::Voice(voice) = datagram else { return format!("{} a copy of an emergency request", way(link, from)) };
                 let speaker = String::from_utf8_lossy(&voice.payload);
                 format!("{} frame {} of {}, spoken by {speaker}", way(link, from), voice.seq.0, voice.spurt)
             }
