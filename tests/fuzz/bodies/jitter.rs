@@ -9,10 +9,12 @@ use wire::{Seq, Spurt};
 
 use super::{Script, epoch, ms, trace};
 
-/// Frames that one spurt may hold, times the spurts at once.
-const WAITING_MAX: u64 = 3 * 64;
-/// Ends that may be told in one tick.
-const ENDS_MAX: usize = 16;
+/// Spurts at once.
+const SPURTS_MAX: usize = 10;
+/// Frames that they may hold.
+const WAITING_MAX: u64 = 64 * SPURTS_MAX as u64;
+/// Ends that may be told in one tick: of all these, and eight of spurts before.
+const ENDS_MAX: usize = SPURTS_MAX + 8;
 
 #[derive(Debug)]
 enum Op {
@@ -117,7 +119,7 @@ pub(crate) fn jitter(data: &[u8]) {
     }
     // Told that it is over, everything ends.
     bench.buffer.ended(bench.newest, None, bench.now);
-    bench.apply(Op::Ticks(3 * 64 + 100));
+    bench.apply(Op::Ticks(SPURTS_MAX * 64 + 100));
     assert!(!bench.buffer.is_active() || bench.buffer.playing().is_some(), "ends are told");
 }
 
@@ -176,8 +178,10 @@ impl Bench {
     }
 
     fn tick(&mut self) {
-        for _ in 0..ENDS_MAX {
-            match self.buffer.due(self.now) {
+        for _ in 0..=ENDS_MAX {
+            let due = self.buffer.due(self.now);
+            trace(&due);
+            match due {
                 Some(Playout::End(spurt)) => {
                     let place = self.order.get(&spurt.to_bits()).copied();
                     self.over = self.over.max(place);

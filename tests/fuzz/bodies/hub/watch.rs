@@ -15,7 +15,7 @@ use engine::hub::{Fanout, Output};
 use engine::plan::Plan;
 use wire::control::{Floor, FloorBody, Message};
 use wire::datagram::{Datagram, Voice};
-use wire::{Handle, Identity, Kind, SessionId, Spurt, TalkgroupId};
+use wire::{Handle, Identity, Kind, SessionId, Spurt, TalkgroupId, Tier};
 
 use crate::bodies::decoders::assert_reads_back;
 
@@ -88,8 +88,16 @@ impl Watch {
             Output::Control(session, message) => self.control(*session, message),
             Output::Voice(fanout) => self.voice(fanout),
             Output::Datagram(session, bytes) => {
-                assert!(self.open.get(session).is_some_and(|known| known.up), "a beat for {session:?}");
-                assert!(matches!(Datagram::decode(bytes.clone()), Ok(Some(Datagram::Heartbeat(_)))));
+                let known = self.open.get(session).filter(|known| known.up).unwrap_or_else(|| panic!("a datagram for {session:?}"));
+                match Datagram::decode(bytes.clone()) {
+                    Ok(Some(Datagram::Heartbeat(_))) => {}
+                    // A partner says its members' emergencies again.
+                    Ok(Some(Datagram::Emergency(message))) => {
+                        let Message::Floor(Floor { party, body: FloorBody::Request(request), .. }) = *message else { panic!("no request") };
+                        assert!(known.who.kind == Kind::Gateway && party.is_some() && request.priority.tier == Tier::Emergency);
+                    }
+                    other => panic!("neither a beat nor a request: {other:?}"),
+                }
             }
             Output::Close(session, _) => {
                 assert!(self.open.remove(session).is_some(), "{session:?} is closed twice");
