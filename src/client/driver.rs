@@ -15,7 +15,6 @@ use tokio::time;
 use tracing::{debug, warn};
 use transport::link::Inbound;
 use transport::{Clock, Sockets};
-use wire::control::Message;
 use wire::{Reason, TalkgroupId};
 
 use crate::gateways::{Gateways, Then};
@@ -231,18 +230,12 @@ impl Driver {
                 self.phase = self.gateways.current().map_or(Phase::Over, |addr| self.lines.dial(addr, limit));
             }
             Step::Dialled(Ok(connected)) => {
+                let gateway = connected.0.certified.identity.clone();
                 self.phase = Phase::Linked(Session::start(connected, self.lines.rate_kbps(), now));
-                self.handset.handle_connected();
+                self.handset.handle_connected(gateway);
             }
             Step::Dialled(Err(reason)) => self.attempt_failed(reason, now),
-            Step::Inbound(Inbound::Message(message)) => {
-                // A refusal is the session's business: the handset would only hand it back.
-                if let Message::Refused(reason) = message {
-                    self.drop_link(reason, now);
-                } else {
-                    self.handset.handle_message(message, now);
-                }
-            }
+            Step::Inbound(Inbound::Message(message)) => self.handset.handle_message(message, now),
             Step::Inbound(Inbound::Datagram(bytes)) => {
                 self.handset.handle_datagram(bytes, now);
                 if self.handset.holds_frames() {
@@ -314,6 +307,7 @@ impl Driver {
         while let Some(event) = self.handset.poll_event() {
             match event {
                 Event::GatewayLost => self.drop_link(Reason::LinkLost, now),
+                Event::Refused(reason) => self.drop_link(reason, now),
                 Event::Connected(_) => {
                     self.gateways.welcomed();
                     self.give_up_at = None;
@@ -322,8 +316,7 @@ impl Driver {
                     }
                     self.tell(now, What::Handset(event));
                 }
-                event @ (Event::Refused(_)
-                | Event::Affiliated(_)
+                event @ (Event::Affiliated(_)
                 | Event::AffiliateRefused(..)
                 | Event::Requested(..)
                 | Event::Granted(..)

@@ -80,13 +80,22 @@ pub struct Hello {
 impl Hello {
     /// What this build speaks.
     pub fn ours() -> Self {
-        Self { version_min: crate::VERSION, version_max: crate::VERSION, capabilities: Vec::new() }
+        Self { version_min: crate::VERSION, version_max: crate::VERSION, capabilities: crate::CAPABILITIES.to_vec() }
     }
 
     /// The version both sides speak, if any.
     pub fn agree(&self) -> Option<u32> {
         (self.version_min..=self.version_max).contains(&crate::VERSION).then_some(crate::VERSION)
     }
+
+    /// The capabilities that both sides know.
+    pub fn common(&self) -> Vec<u32> {
+        common(&self.capabilities, crate::CAPABILITIES)
+    }
+}
+
+fn common(theirs: &[u32], ours: &[u32]) -> Vec<u32> {
+    ours.iter().filter(|number| theirs.contains(number)).copied().collect()
 }
 
 /// What the answering side chose.
@@ -98,6 +107,24 @@ pub struct Welcome {
     pub capabilities: Vec<u32>,
     /// Who answers.
     pub gateway: Identity,
+}
+
+impl Welcome {
+    /// Whether the answer to [`Hello::ours`] may come from the gateway that was dialled.
+    ///
+    /// # Errors
+    /// The reason to end the session with: the other side is at fault.
+    pub fn check(&self, dialled: &Identity) -> Result<(), Reason> {
+        if self.gateway != *dialled {
+            return Err(Reason::WrongGateway);
+        }
+        if self.version != crate::VERSION {
+            return Err(Reason::VersionMismatch);
+        }
+        // Only what was offered may come back.
+        let offered = self.capabilities.iter().all(|number| crate::CAPABILITIES.contains(number));
+        if offered { Ok(()) } else { Err(Reason::ProtocolViolation) }
+    }
 }
 
 /// State of a talkgroup for a member that joins.
@@ -386,5 +413,29 @@ impl Message {
     pub fn decode(bytes: &[u8]) -> Result<Option<Self>, DecodeError> {
         let control = proto::Control::decode(bytes).map_err(|e| DecodeError::Protobuf(e.to_string()))?;
         control.body.map_or(Ok(None), crate::convert::read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_sides_use_what_both_know() {
+        assert_eq!(common(&[9, 2, 2, 7], &[1, 2, 7]), [2, 7]);
+        assert_eq!(common(&[1, 2], &[]), [] as [u32; 0]);
+        let hello = |version_min, version_max| Hello { version_min, version_max, capabilities: vec![1] };
+        assert_eq!((hello(1, 3).agree(), hello(0, 0).agree(), hello(2, 9).agree()), (Some(crate::VERSION), None, None));
+        assert_eq!(hello(1, 1).common(), crate::CAPABILITIES);
+    }
+
+    #[test]
+    fn a_welcome_is_believed_from_the_dialled_gateway_within_what_was_offered() {
+        let gateway = |name: &str| format!("nl/gateway/{name}").parse::<Identity>().unwrap();
+        let welcome = |version, capabilities: &[u32]| Welcome { version, capabilities: capabilities.to_vec(), gateway: gateway("gw-1") };
+        assert_eq!(welcome(1, &[]).check(&gateway("gw-1")), Ok(()));
+        assert_eq!(welcome(1, &[]).check(&gateway("gw-2")), Err(Reason::WrongGateway));
+        assert_eq!(welcome(2, &[]).check(&gateway("gw-1")), Err(Reason::VersionMismatch));
+        assert_eq!(welcome(1, &[77]).check(&gateway("gw-1")), Err(Reason::ProtocolViolation));
     }
 }

@@ -4,6 +4,8 @@
 //! the gateway pass the gate into the jitter buffer; `playout` gives what is to be decoded every 20 ms.
 
 mod group;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
@@ -43,7 +45,7 @@ pub enum Transmit {
 pub enum Event {
     /// The gateway welcomed the unit.
     Connected(Identity),
-    /// The gateway refused it; final for this gateway.
+    /// The gateway refused it, or is not what was dialled; the driver closes the connection.
     Refused(Reason),
     /// Joined a talkgroup.
     Affiliated(Box<Affiliated>),
@@ -102,6 +104,8 @@ pub enum PressError {
 pub struct Handset {
     groups: BTreeMap<TalkgroupId, Group>,
     next_request: u32,
+    /// The certified identity of whoever is connected.
+    dialled: Option<Identity>,
     liveness: Option<Liveness>,
     out: VecDeque<Transmit>,
     events: VecDeque<Event>,
@@ -113,6 +117,7 @@ impl Handset {
         Self {
             groups: talkgroups.into_iter().map(|id| (id.clone(), Group::new(id))).collect(),
             next_request: 0,
+            dialled: None,
             liveness: None,
             out: VecDeque::new(),
             events: VecDeque::new(),
@@ -158,14 +163,15 @@ impl Handset {
 
     // === Session ===
 
-    /// A connection exists: says hello.
-    pub fn handle_connected(&mut self) {
+    /// A connection exists with a gateway of that certified identity: says hello.
+    pub fn handle_connected(&mut self, gateway: Identity) {
+        self.dialled = Some(gateway);
         self.out.push_back(Transmit::Control(Message::Hello(Hello::ours())));
     }
 
     /// The connection is gone; whatever was asked or held ends.
     pub fn handle_disconnected(&mut self, now: Instant) {
-        self.liveness = None;
+        (self.dialled, self.liveness) = (None, None);
         for group in self.groups.values_mut() {
             group.disconnected(now, &mut self.out, &mut self.events);
         }
@@ -175,7 +181,13 @@ impl Handset {
     /// A control message arrived.
     pub fn handle_message(&mut self, message: Message, now: Instant) {
         match message {
+            Message::Welcome(_) if self.is_connected() => {}
             Message::Welcome(welcome) => {
+                let Some(dialled) = &self.dialled else { return };
+                if let Err(reason) = welcome.check(dialled) {
+                    self.events.push_back(Event::Refused(reason));
+                    return;
+                }
                 self.liveness = Some(Liveness::new(UNIT_INTERVAL, UNIT_LIMIT, now).hurrying(UNIT_HURRY));
                 self.events.push_back(Event::Connected(welcome.gateway));
                 for talkgroup in self.groups.keys() {

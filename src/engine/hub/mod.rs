@@ -219,7 +219,7 @@ impl Hub {
             self.end(session, reason, now);
             return;
         }
-        let welcome = Welcome { version: wire::VERSION, capabilities: Vec::new(), gateway: self.plan.gateway.clone() };
+        let welcome = Welcome { version: wire::VERSION, capabilities: hello.common(), gateway: self.plan.gateway.clone() };
         self.out.control(session, Message::Welcome(welcome));
         self.up(session, caller, now);
     }
@@ -237,11 +237,10 @@ impl Hub {
     fn handle_welcome(&mut self, session: SessionId, welcome: &Welcome, now: Instant) {
         let Some(entry) = self.sessions.get(&session) else { return };
         let caller = entry.caller.clone();
-        if welcome.gateway != caller.identity {
-            self.end(session, Reason::WrongGateway, now);
-            return;
+        match welcome.check(&caller.identity) {
+            Ok(()) => self.up(session, caller, now),
+            Err(reason) => self.end(session, reason, now),
         }
-        self.up(session, caller, now);
     }
 
     fn up(&mut self, session: SessionId, caller: Caller, now: Instant) {

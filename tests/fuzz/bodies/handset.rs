@@ -228,7 +228,7 @@ impl Bench {
         match op {
             Op::Connect if !self.connected => {
                 self.connected = true;
-                self.handset.handle_connected();
+                self.handset.handle_connected("nl/gateway/gw-1".parse().expect("an identity"));
             }
             Op::Disconnect if self.connected => {
                 self.connected = false;

@@ -219,7 +219,8 @@ impl Net {
         let caller = Caller { alias: format!("alias of {}", identity.name), agency: "police".into(), identity };
         self.hubs[hub].handle_connected(session, caller, false, self.now);
         self.units[unit].session = Some(session);
-        self.units[unit].handset.handle_connected();
+        let gateway = self.plans[hub].gateway.clone();
+        self.units[unit].handset.handle_connected(gateway);
     }
 
     pub(super) fn press(&mut self, unit: usize, priority: Priority) {
