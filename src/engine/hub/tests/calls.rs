@@ -1,6 +1,7 @@
 //! Ordinary calls across a working border.
 
-use wire::{Priority, RevokeCause, Tier};
+use wire::control::{Floor, FloorBody, Message, Request, Talker};
+use wire::{Priority, RequestId, RevokeCause, Tier};
 
 use super::net::{BE, NL, Net};
 use super::unit::{be, nl, revoked, words};
@@ -171,4 +172,25 @@ fn a_new_press_right_after_the_release_gets_a_higher_spurt() {
     assert!(spurts.windows(2).all(|pair| pair[1].is_after(pair[0])));
     assert_eq!(net.units[a].ear.len(), net.units[c].out.len());
     net.assert_quiet();
+}
+
+/// The border's datagrams may overtake its stream: an emergency comes before the release of what its talker held.
+#[test]
+fn whoever_is_granted_and_cut_in_the_same_breath_is_not_told_of_itself() {
+    let mut net = Net::joined(nl(), be());
+    let [a, b, c] = [("nl/unit/a", "nl/pol-1"), ("nl/unit/b", "nl/pol-1"), ("be/unit/c", "be/lux-3")].map(|(u, tg)| net.unit(u, tg));
+    net.press(c, Priority::default());
+    net.press(a, Priority::default());
+    for unit in [a, b, c] {
+        net.told(unit);
+    }
+    let (session, now, party) = (net.border_session(), net.now, net.units[c].identity.clone());
+    let talker = Some(Talker { identity: party.clone(), alias: String::new(), agency: String::new() });
+    let request = Request { request: RequestId(99), priority: Priority::of(Tier::Emergency), talker, continuing: None };
+    let floor = Floor { talkgroup: "nl/pol-1".parse().unwrap(), party: Some(party), body: FloorBody::Request(request) };
+    net.hubs[NL].handle_message(session, Message::Floor(floor), now);
+    net.settle();
+    let taken = |told: Vec<Event>| words(&told).into_iter().filter(|word| word.starts_with("taken")).collect::<Vec<_>>();
+    assert_eq!(taken(net.told(a)), ["taken be/unit/c emergency"]);
+    assert_eq!(taken(net.told(b)), ["taken nl/unit/a normal", "taken be/unit/c emergency"]);
 }

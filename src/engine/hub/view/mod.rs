@@ -420,10 +420,11 @@ impl View {
     }
 
     pub(super) fn say_taken(&self, taken: Taken, out: &mut Outbox) {
-        let talker_session = match &self.side {
-            Side::Arbiter(arbiter) => arbiter.current().map(|current| current.claim.party.session),
-            Side::Partner(_) => None,
-        };
+        // Not the arbiter's current talker: whoever is named here may have been followed by another in the same breath.
+        let who = &taken.talker.identity;
+        let member = self.members.iter().find(|(_, talker)| talker.identity == *who).map(|(session, _)| *session);
+        let far = self.far.values().find(|far| far.authority == who.authority).map(|far| far.session);
+        let talker_session = member.or(far);
         self.tell_members(talker_session, &FloorBody::Taken(taken.clone()), out);
         let body = FloorBody::Taken(taken);
         for far in self.far.values().filter(|far| Some(far.session) != talker_session && self.carries(talker_session, far)) {
