@@ -36,7 +36,7 @@ pub enum Transmit {
         /// Spoken before the grant: exempt from the deadline.
         backlog: bool,
     },
-    /// A heartbeat or repeated emergency request: control class.
+    /// A heartbeat or repeated emergency request, for a class of its own.
     Datagram(Bytes),
 }
 

@@ -12,6 +12,9 @@ use wire::Tier;
 pub enum Class {
     /// Floor control and alerts.
     Control,
+    /// Heartbeats and repeated emergency requests: said again soon, so worthless when late. Not in the control class, where they
+    /// would wait behind a stream that stands still, and a living link would look dead.
+    Signal,
     /// Voice of the emergency tier.
     EmergencyVoice,
     /// Voice of the imminent-peril tier.
@@ -55,8 +58,8 @@ const VOICE_DEADLINE: Option<Duration> = Some(Duration::from_millis(60));
 
 impl Class {
     /// Every class, most urgent first.
-    pub const ALL: [Self; 7] =
-        [Self::Control, Self::EmergencyVoice, Self::PerilVoice, Self::Voice, Self::UrgentData, Self::Data, Self::Bulk];
+    pub const ALL: [Self; 8] =
+        [Self::Control, Self::Signal, Self::EmergencyVoice, Self::PerilVoice, Self::Voice, Self::UrgentData, Self::Data, Self::Bulk];
 
     /// The class of a voice frame.
     pub fn of_voice(tier: Tier) -> Self {
@@ -72,7 +75,7 @@ impl Class {
         use WhenFull::{CloseLink, DropOldest, RefuseNew};
         let (deadline, bound_messages, when_full, guaranteed) = match self {
             Self::Control => (None, 256, CloseLink, false),
-            Self::EmergencyVoice | Self::PerilVoice | Self::Voice => (VOICE_DEADLINE, 64, DropOldest, false),
+            Self::Signal | Self::EmergencyVoice | Self::PerilVoice | Self::Voice => (VOICE_DEADLINE, 64, DropOldest, false),
             Self::UrgentData => (None, 64, RefuseNew, true),
             Self::Data => (None, 32, RefuseNew, true),
             Self::Bulk => (None, 16, RefuseNew, true),
@@ -80,26 +83,27 @@ impl Class {
         Rule { deadline, bound_messages, when_full, guaranteed }
     }
 
-    /// Whether packets of the class are voice frames.
-    pub const fn is_voice(self) -> bool {
-        matches!(self, Self::EmergencyVoice | Self::PerilVoice | Self::Voice)
+    /// Whether packets of the class are single datagrams that are worthless when late.
+    pub const fn is_perishable(self) -> bool {
+        matches!(self, Self::Signal | Self::EmergencyVoice | Self::PerilVoice | Self::Voice)
     }
 
     /// Whether even a guaranteed share normally waits for this class.
     pub(super) const fn is_vital(self) -> bool {
-        matches!(self, Self::Control | Self::EmergencyVoice)
+        matches!(self, Self::Control | Self::Signal | Self::EmergencyVoice)
     }
 
     /// Place in per-class tables.
     pub(super) const fn index(self) -> usize {
         match self {
             Self::Control => 0,
-            Self::EmergencyVoice => 1,
-            Self::PerilVoice => 2,
-            Self::Voice => 3,
-            Self::UrgentData => 4,
-            Self::Data => 5,
-            Self::Bulk => 6,
+            Self::Signal => 1,
+            Self::EmergencyVoice => 2,
+            Self::PerilVoice => 3,
+            Self::Voice => 4,
+            Self::UrgentData => 5,
+            Self::Data => 6,
+            Self::Bulk => 7,
         }
     }
 
@@ -107,6 +111,7 @@ impl Class {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Control => "control",
+            Self::Signal => "signal",
             Self::EmergencyVoice => "emergency_voice",
             Self::PerilVoice => "peril_voice",
             Self::Voice => "voice",

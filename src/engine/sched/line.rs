@@ -67,19 +67,18 @@ impl Line {
         }
     }
 
-    /// A heartbeat or repeated emergency request. Like emergency voice it is worthless when late and repeated when lost;
-    /// in the control class it would wait behind a stream that stands still, and a living link would look dead.
+    /// A heartbeat or repeated emergency request.
     ///
     /// # Errors
     /// Never: the oldest goes.
     pub fn signal(&mut self, datagram: Bytes, now: Instant) -> Result<(), TooSlow> {
-        self.voice(datagram, Tier::Emergency, Level::default(), false, now)
+        self.scheduler.offer(Class::Signal, Level::default(), datagram.len(), Packet::Datagram(datagram), now).map_err(too_slow)
     }
 
     /// What goes next, given what the connection takes now.
     pub fn next(&mut self, now: Instant, datagram_room: bool, stream_room: bool) -> Next<Packet> {
         self.scheduler.set_ready(Class::Control, stream_room);
-        for class in [Class::EmergencyVoice, Class::PerilVoice, Class::Voice] {
+        for class in [Class::Signal, Class::EmergencyVoice, Class::PerilVoice, Class::Voice] {
             self.scheduler.set_ready(class, datagram_room);
         }
         self.scheduler.next(now)

@@ -14,8 +14,8 @@
 //! that others send. Once that makes a whole packet:
 //!
 //! 1. the packet goes before imminent-peril and normal voice and before the other data classes;
-//! 2. it waits for control and emergency voice, unless 200 ms brought no gap between them; then it goes first, and never
-//!    two such packets follow each other while control or emergency voice waits.
+//! 2. it waits for control, signals and emergency voice, unless 200 ms brought no gap between them; then it goes first, and never
+//!    two such packets follow each other while one of these waits.
 //!
 //! Over any second a class that kept waiting gets at least 5 % of the link's bytes, less one packet, and an emergency
 //! frame loses to it at most one packet's time.
@@ -172,7 +172,7 @@ impl<T> Scheduler<T> {
     /// # Errors
     /// [`Overflow`] if the class is full; no chunk is taken then.
     pub fn offer_chunks(&mut self, class: Class, chunks: Vec<Chunk<T>>, now: Instant) -> Result<(), Overflow<T>> {
-        debug_assert!(!class.is_voice(), "a voice frame is one datagram");
+        debug_assert!(!class.is_perishable(), "a datagram is one packet");
         let mut rest = chunks.into_iter();
         let Some(head) = rest.next() else { return Ok(()) };
         self.admit(class, Level::default(), class.rule().deadline, head, rest, now)

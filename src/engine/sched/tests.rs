@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use proptest::prelude::*;
+use wire::Tier;
 
 use super::*;
 
@@ -236,11 +238,11 @@ fn saturate(vital: Class) -> (Vec<BTreeMap<Class, u64>>, Vec<Class>) {
             let now = start + ms(second * 1_000 + at);
             for class in [vital, Class::UrgentData, Class::Data, Class::Bulk] {
                 while scheduler.stats().of(class).queued < 8 {
-                    scheduler.offer(class, LEVEL, if class.is_voice() { 60 } else { 400 }, (), now).unwrap();
+                    scheduler.offer(class, LEVEL, if class.is_perishable() { 60 } else { 400 }, (), now).unwrap();
                 }
             }
             for (class, ()) in drain(&mut scheduler, now) {
-                *bytes.entry(class).or_insert(0) += if class.is_voice() { 130 } else { 470 };
+                *bytes.entry(class).or_insert(0) += if class.is_perishable() { 130 } else { 470 };
                 order.push(class);
             }
         }
@@ -250,8 +252,17 @@ fn saturate(vital: Class) -> (Vec<BTreeMap<Class, u64>>, Vec<Class>) {
 }
 
 #[test]
+fn a_heartbeat_counts_as_a_signal_and_not_as_emergency_voice() {
+    let (mut line, now) = (line::Line::new(None), epoch());
+    line.signal(Bytes::from_static(&[0x20; 9]), now).unwrap();
+    line.voice(Bytes::from_static(&[0x10; 60]), Tier::Emergency, LEVEL, false, now).unwrap();
+    while matches!(line.next(now, true, true), Next::Item { .. }) {}
+    assert_eq!((line.stats().of(Class::Signal).sent, line.stats().of(Class::EmergencyVoice).sent), (1, 1));
+}
+
+#[test]
 fn a_waiting_data_class_gets_five_percent_of_every_second_less_one_packet() {
-    for vital in [Class::Control, Class::EmergencyVoice, Class::PerilVoice, Class::Voice] {
+    for vital in [Class::Control, Class::Signal, Class::EmergencyVoice, Class::PerilVoice, Class::Voice] {
         let (seconds, _) = saturate(vital);
         // In the first second nothing is owed yet.
         for (second, bytes) in seconds.iter().enumerate().skip(1) {
@@ -266,7 +277,7 @@ fn a_waiting_data_class_gets_five_percent_of_every_second_less_one_packet() {
 
 #[test]
 fn two_share_packets_never_follow_each_other_ahead_of_vital_traffic() {
-    for vital in [Class::Control, Class::EmergencyVoice] {
+    for vital in [Class::Control, Class::Signal, Class::EmergencyVoice] {
         let (_, order) = saturate(vital);
         assert!(order.windows(2).all(|pair| pair.contains(&vital)), "behind {vital:?}");
     }
@@ -299,7 +310,7 @@ impl Model {
     fn next(&mut self, now: Instant) -> Option<usize> {
         self.waiting.sort_by_key(|(class, level, _, number, _)| (*class, u8::MAX - *level, *number));
         while let Some(first) = self.waiting.first_mut() {
-            if Class::ALL[first.0].is_voice() && now - first.2 > ms(60) {
+            if Class::ALL[first.0].is_perishable() && now - first.2 > ms(60) {
                 self.waiting.remove(0);
                 self.late += 1;
                 continue;
@@ -324,13 +335,13 @@ proptest! {
         for (number, op) in ops.into_iter().enumerate() {
             match op {
                 Op::Offer { class, level, chunks } => {
-                    // Four classes without a share; the fourth is the one with levels.
-                    let class = Class::ALL[class % 4];
+                    // Five classes without a share; the fifth is the one with levels.
+                    let class = Class::ALL[class % 5];
                     if scheduler.stats().of(class).queued == class.rule().bound_messages {
                         continue;
                     }
-                    let chunks = if class.is_voice() { 1 } else { chunks };
-                    if class.is_voice() {
+                    let chunks = if class.is_perishable() { 1 } else { chunks };
+                    if class.is_perishable() {
                         scheduler.offer(class, Level(level), 60, number, now).unwrap();
                     } else {
                         scheduler.offer_chunks(class, vec![Chunk { bytes: 400, item: number }; chunks], now).unwrap();
@@ -341,7 +352,7 @@ proptest! {
                 Op::Next => {
                     let got = match scheduler.next(now) {
                         Next::Item { item, waited, class } => {
-                            prop_assert!(!class.is_voice() || waited <= ms(60));
+                            prop_assert!(!class.is_perishable() || waited <= ms(60));
                             Some(item)
                         }
                         Next::Wait(..) | Next::Idle => None,
@@ -365,8 +376,8 @@ proptest! {
             match op {
                 Op::Offer { class, chunks, .. } => {
                     let class = Class::ALL[class];
-                    let chunks = if class.is_voice() { 1 } else { chunks };
-                    if class.is_voice() {
+                    let chunks = if class.is_perishable() { 1 } else { chunks };
+                    if class.is_perishable() {
                         let _taken = scheduler.offer(class, LEVEL, 60, (number, 0), now);
                     } else {
                         let parts = (0..chunks).map(|part| Chunk { bytes: 400, item: (number, part) });

@@ -131,7 +131,7 @@ impl Bench {
         let message = self.count;
         let single = chunks.len() == 1;
         let items: Vec<Item> = chunks.iter().enumerate().map(|(chunk, bytes)| Item { message, chunk, bytes: *bytes }).collect();
-        let offered = Offered { class, level, at: self.now, backlog: backlog && class.is_voice(), chunks: items.len(), sent: 0 };
+        let offered = Offered { class, level, at: self.now, backlog: backlog && class.is_perishable(), chunks: items.len(), sent: 0 };
         if items.is_empty() {
             return;
         }
@@ -147,12 +147,12 @@ impl Bench {
         let full = before >= class.rule().bound_messages;
         match taken {
             Ok(()) => {
-                assert!(!full || class.is_voice(), "{class:?} took a message beyond its bound");
+                assert!(!full || class.is_perishable(), "{class:?} took a message beyond its bound");
                 self.offered.insert(message, offered);
             }
             Err(Overflow::TooSlow { bound }) => assert!(class == Class::Control && full && bound == class.rule().bound_messages),
             Err(Overflow::Full { class: of, items: back }) => {
-                assert!(of == class && full && !class.is_voice());
+                assert!(of == class && full && !class.is_perishable());
                 assert_eq!(back, items, "what is refused comes back whole");
             }
         }
@@ -183,7 +183,7 @@ impl Bench {
         assert_eq!((offered.class, offered.sent, now - offered.at), (class, item.chunk, waited));
         offered.sent += 1;
         let (level, done) = (offered.level, offered.sent == offered.chunks);
-        if class.is_voice() && !offered.backlog {
+        if class.is_perishable() && !offered.backlog {
             assert!(waited <= ms(60), "voice sent {waited:?} late");
         }
         if done {
