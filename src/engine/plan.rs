@@ -120,8 +120,6 @@ pub struct Peer {
     pub name: Name,
     /// Provisioned rate of the link, in kbit/s.
     pub rate_kbps: u32,
-    /// Whether this side has an address to dial.
-    pub has_address: bool,
 }
 
 impl Peer {

@@ -31,12 +31,7 @@ fn talkgroup(tg: &config::Talkgroup) -> plan::Talkgroup {
 }
 
 fn peer(peer: &config::Peer) -> plan::Peer {
-    plan::Peer {
-        authority: peer.authority.clone(),
-        name: peer.name.clone(),
-        rate_kbps: peer.rate_kbps,
-        has_address: peer.address.is_some(),
-    }
+    plan::Peer { authority: peer.authority.clone(), name: peer.name.clone(), rate_kbps: peer.rate_kbps }
 }
 
 fn bridge(bridge: &config::Bridge) -> plan::Bridge {

@@ -41,15 +41,15 @@ macro_rules! closed_list {
 closed_list!(
     /// Why a floor request was denied, or the end of a group emergency refused.
     DenyCause, other = Other, {
-        /// Somebody of equal or higher priority talks and this request does not queue (#1).
+        /// Reserved, not sent by version 1: somebody talks and this request does not queue (#1).
         AnotherTalker = 1 "another_talker",
-        /// The gateway could not decide (#2).
+        /// Reserved, not sent by version 1: the gateway could not decide (#2).
         InternalError = 2 "internal_error",
         /// The talk limit was reached and the key is still held (#4).
         RetryAfter = 4 "retry_after",
         /// The member may listen but not talk (#5).
         ReceiveOnly = 5 "receive_only",
-        /// The link's voice capacity is used up (#6).
+        /// Reserved, not sent by version 1: the link's voice capacity is used up (#6).
         NoResources = 6 "no_resources",
         /// 32 requests wait already (#7).
         QueueFull = 7 "queue_full",
@@ -91,7 +91,7 @@ closed_list!(
         NoPermission = 3 "no_permission",
         /// Somebody of higher priority takes the floor (#4).
         Preempted = 4 "preempted",
-        /// The link's voice capacity is needed for a higher tier (#6).
+        /// Reserved, not sent by version 1: the link's voice capacity is needed for a higher tier (#6).
         NoResources = 6 "no_resources",
         /// No voice and no hold beat for T1.
         MediaGap = 16 "media_gap",

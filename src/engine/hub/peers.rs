@@ -8,11 +8,11 @@ use std::time::Instant;
 
 use wire::control::{Agreement, Floor, FloorBody, Message};
 use wire::datagram::Datagram;
-use wire::{DenyCause, Handle, Identity, Reason, SessionId, TalkgroupId};
+use wire::{DenyCause, Handle, Identity, Reason, RequestId, SessionId, TalkgroupId};
 
 use super::asked::Released;
 use super::bridges::{BridgeState, Running};
-use super::output::Output;
+use super::output::{Event, Output};
 use super::setup::Announced;
 use super::view::Side;
 use super::{Hub, Stage};
@@ -212,7 +212,12 @@ impl Hub {
             peer.released.note(party.clone(), release.request, now);
         }
         let in_budget = !matches!(floor.body, FloorBody::Request(_)) || entry.limits.peer_request(peer.bridges, now);
-        let Some((view, out)) = self.view_of(session, &floor.talkgroup) else { return };
+        let Some((view, out)) = self.view_of(session, &floor.talkgroup) else {
+            if let (FloorBody::Request(request), Some(party), true) = (&floor.body, &floor.party, in_budget) {
+                self.deny_pending(session, floor, party, request.request);
+            }
+            return;
+        };
         let is_home = matches!(view.side, Side::Arbiter(_)) && view.detached.is_none();
         match (&floor.body, &floor.party) {
             (FloorBody::Request(request), Some(party)) if is_home && in_budget => view.request_from_far(session, party, request, now, out),
@@ -236,6 +241,16 @@ impl Hub {
                 _,
             ) => view.floor_from_home(session, floor, now, out),
         }
+    }
+
+    /// A request over a bridge that does not carry. A partner that has just been told so has gone on alone, and does not mind.
+    fn deny_pending(&mut self, session: SessionId, floor: &Floor, party: &Identity, request: RequestId) {
+        let cause = DenyCause::BridgePending;
+        let body = FloorBody::Deny { request, cause };
+        self.out.control(session, Message::Floor(Floor { talkgroup: floor.talkgroup.clone(), party: Some(party.clone()), body }));
+        let bridge = self.bridges.iter().find(|bridge| bridge.plan.home == floor.talkgroup);
+        let agreement = bridge.map(|bridge| bridge.plan.agreement.clone());
+        self.out.event(Event::Denied { talkgroup: floor.talkgroup.clone(), identity: party.clone(), cause, agreement });
     }
 
     /// The view that a peer's message about a home talkgroup is for, if the bridge with that peer is active.

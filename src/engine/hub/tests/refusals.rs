@@ -1,13 +1,13 @@
 //! Refusals tell somebody: the unit, and the records of its own gateway.
 
 use bytes::Bytes;
-use wire::control::{Floor, FloorBody, Granted, Message};
-use wire::{DenyCause, Priority, RevokeCause, Spurt, Tier};
+use wire::control::{Floor, FloorBody, Granted, Message, Request, Talker};
+use wire::{DenyCause, Priority, RequestId, RevokeCause, Spurt, Tier};
 
 use super::net::{BE, NL, Net};
 use super::sessions::voice;
 use super::unit::{be, nl, revoked, words};
-use crate::hub;
+use crate::hub::{self, Output};
 
 const SOS: Tier = Tier::Emergency;
 
@@ -38,7 +38,7 @@ fn a_unit_that_believes_in_a_grant_it_does_not_hold_is_revoked_and_recorded() {
         net.units[unit].press(Priority::default(), now);
         // The request never reaches the gateway; a grant that the gateway never gave reaches the unit.
         while net.units[unit].handset.poll_transmit().is_some() {}
-        let (request, spurt) = (wire::RequestId(1), Spurt::from_bits(0x7f00_0005));
+        let (request, spurt) = (RequestId(1), Spurt::from_bits(0x7f00_0005));
         let granted = Granted { request, spurt, duration_s: 30, tier: Tier::Normal, own_side_only: false };
         let floor = Floor { talkgroup: talkgroup.parse().unwrap(), party: None, body: FloorBody::Granted(granted) };
         net.units[unit].handset.handle_message(Message::Floor(floor), now);
@@ -152,4 +152,25 @@ fn a_denial_by_the_home_is_recorded_at_the_units_own_gateway() {
     net.press(c, Priority::of(SOS));
     assert!(net.units[c].talks());
     assert_eq!(denials(&net, BE).last().map(String::as_str), Some("be/unit/c emergency_not_allowed EMR-2026-01"));
+}
+
+#[test]
+fn a_request_over_a_bridge_that_does_not_carry_is_denied_as_pending() {
+    let mut home = nl();
+    home.bridges.clear();
+    let mut net = Net::joined(home, be());
+    let (border, now) = (net.border_session(), net.now);
+    let talker = Talker { identity: "be/unit/c".parse().unwrap(), alias: String::new(), agency: String::new() };
+    let party = Some(talker.identity.clone());
+    let request = Request { request: RequestId(3), priority: Priority::default(), talker: Some(talker), continuing: None };
+    let floor = Floor { talkgroup: "nl/pol-1".parse().unwrap(), party, body: FloorBody::Request(request) };
+    net.hubs[NL].handle_message(border, Message::Floor(floor.clone()), now);
+    let answer = std::iter::from_fn(|| net.hubs[NL].poll_output()).find_map(|output| match output {
+        Output::Control(to, Message::Floor(answer)) if to == border => Some(answer),
+        Output::Control(..) | Output::Voice(_) | Output::Datagram(..) | Output::Close(..) => None,
+    });
+    let body = FloorBody::Deny { request: RequestId(3), cause: DenyCause::BridgePending };
+    assert_eq!(answer, Some(Floor { body, ..floor }));
+    net.settle();
+    assert_eq!(denials(&net, NL), ["be/unit/c bridge_pending here"]);
 }

@@ -277,12 +277,7 @@ pub(super) fn plan(authority: &str, talkgroup: &str, far: &str) -> Plan {
             level_max: Level(64),
             timers: Timers::default(),
         }],
-        peers: vec![Peer {
-            authority: far.parse().unwrap(),
-            name: "gw-1".parse().unwrap(),
-            rate_kbps: 512,
-            has_address: authority == "nl",
-        }],
+        peers: vec![Peer { authority: far.parse().unwrap(), name: "gw-1".parse().unwrap(), rate_kbps: 512 }],
         bridges: vec![bridge()],
         unit_rate_kbps: 128,
     }

@@ -304,12 +304,7 @@ fn bridge(agreement: &str, home: &str, partner: &str, onward: &[&str]) -> Bridge
 
 /// The plan of `nl`; the bits of the number change it.
 fn plan(number: u8) -> Plan {
-    let peer = |code: &str| Peer {
-        authority: code.parse().expect("a code"),
-        name: "gw-1".parse().expect("a name"),
-        rate_kbps: 512,
-        has_address: code == "be",
-    };
+    let peer = |code: &str| Peer { authority: code.parse().expect("a code"), name: "gw-1".parse().expect("a name"), rate_kbps: 512 };
     let mut plan = Plan {
         gateway: "nl/gateway/gw-1".parse().expect("an identity"),
         standby: number & 0xf0 == 0xf0,

@@ -106,7 +106,7 @@ impl Scenario {
             let onward = names.iter().skip(1).filter(|name| **name != names[partner]).cloned().collect();
             let agreement = format!("EMR-2026-{partner}");
             let joined = Bridge { agreement, partner: plans[partner].talkgroups[0].id.clone(), onward, ..bridge() };
-            let peer = Peer { authority: names[partner].clone(), has_address: true, ..plans[partner].peers[0].clone() };
+            let peer = Peer { authority: names[partner].clone(), ..plans[partner].peers[0].clone() };
             plans[partner].bridges = vec![joined.clone()];
             plans[0].bridges.push(joined);
             plans[0].peers.push(peer);
