@@ -80,6 +80,19 @@ fn a_call_is_raised_to_an_emergency_across_the_border_and_ended() {
 }
 
 #[test]
+fn whoever_may_not_end_the_emergency_of_another_hears_so_and_ends_with_1() {
+    let stage = Stage::new();
+    let (_nl, _be) = stage.bridged();
+    let mut in_danger = stage.talk(&stage.unit("nl", "maas-12"), 1, &["--emergency"]);
+    assert_eq!(in_danger.end(), 0, "{:?} {}", in_danger.events(), in_danger.errors());
+    for (authority, name) in [("nl", "maas-13"), ("be", "lux-1")] {
+        let mut other = stage.talk(&stage.unit(authority, name), 1, &["--end-emergency"]);
+        assert_eq!(other.end(), 1, "{name}: {:?} {}", other.events(), other.errors());
+        assert_eq!(other.wait("denied")["cause"], "emergency_end_not_allowed", "{name}");
+    }
+}
+
+#[test]
 fn sample_0_is_spoken_at_the_request_at_once_and_at_the_grant_with_a_tone_or_after_the_queue() {
     let stage = Stage::new();
     let _nl = stage.gateway("nl");
