@@ -176,7 +176,9 @@ impl JitterBuffer {
 
     /// Ends the spurt, and every earlier one, at once; what waited is dropped.
     pub fn cut(&mut self, spurt: Spurt) {
-        while self.bursts.front().is_some_and(|burst| !burst.spurt.is_after(spurt)) {
+        // By place, not by number: half the circle of epochs apart, the first can count as newer than the one after the next.
+        let over = self.bursts.iter().rposition(|burst| !burst.spurt.is_after(spurt)).map_or(0, |place| place + 1);
+        for _ in 0..over {
             self.finish();
         }
         if self.over.is_none_or(|over| spurt.is_after(over)) {

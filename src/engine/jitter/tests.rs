@@ -356,6 +356,19 @@ fn a_cut_ends_at_once_and_nothing_of_the_old_spurt_is_heard_again() {
 }
 
 #[test]
+fn a_cut_ends_what_came_before_half_the_circle_of_epochs_away_too() {
+    let mut bench = Bench::new();
+    let spurts = [255, 1, 128].map(|epoch| Spurt::from_bits(epoch << 24));
+    assert!(spurts[1].is_after(spurts[0]) && spurts[2].is_after(spurts[1]) && spurts[0].is_after(spurts[2]));
+    for spurt in spurts {
+        bench.buffer.insert(spurt, Seq(0), voice(0), false, bench.now());
+    }
+    bench.buffer.cut(spurts[2]);
+    bench.run(1, vec![], 200);
+    assert!(bench.played().is_empty(), "{}", bench.kinds());
+}
+
+#[test]
 fn a_spurt_of_which_nothing_came_ends_without_a_sound() {
     let mut bench = Bench::new();
     bench.buffer.start(spurt(1), bench.now());
