@@ -48,12 +48,15 @@ pub(super) struct Watch {
     ears: BTreeMap<Handle, Ear>,
     /// Grants that a session holds or held, by spurt.
     grants: BTreeSet<(SessionId, u32)>,
+    /// Last frames, by source and spurt; unlike ears they stay the same with another plan.
+    lasts: BTreeSet<(SessionId, u32, u16)>,
     own: BTreeSet<TalkgroupId>,
 }
 
 impl Watch {
     pub(super) fn new(plan: &Plan) -> Self {
-        let mut watch = Self { open: BTreeMap::new(), ears: BTreeMap::new(), grants: BTreeSet::new(), own: BTreeSet::new() };
+        let (open, ears, own) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        let mut watch = Self { open, ears, grants: BTreeSet::new(), lasts: BTreeSet::new(), own };
         watch.plan(plan);
         watch
     }
@@ -156,8 +159,12 @@ impl Watch {
                 (ear.heard, ear.frames) = (Some((spurt, source)), BTreeMap::new());
             }
         }
+        let name = (source, spurt.to_bits(), seq.0);
+        if last {
+            self.lasts.insert(name);
+        }
         // The last frame of a spurt is sent three times.
-        let left = ear.frames.entry(seq.0).or_insert(if last { 3 } else { 1 });
+        let left = ear.frames.entry(seq.0).or_insert(if self.lasts.contains(&name) { 3 } else { 1 });
         assert!(*left > 0, "frame {} of {spurt} leaves again", seq.0);
         *left -= 1;
     }
