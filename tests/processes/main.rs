@@ -8,5 +8,6 @@ mod stage;
 mod commands;
 mod deaths;
 mod figures;
+mod flips;
 mod operator;
 mod talking;

@@ -2,6 +2,7 @@
 
 mod ports;
 mod process;
+mod relay;
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use tempfile::TempDir;
 
 use process::{PATIENCE, binary};
 pub(crate) use process::{Process, at_ms, say, wait_for};
+pub(crate) use relay::{Harm, Relay};
 
 /// One country's ports.
 #[derive(Clone, Copy)]
