@@ -90,11 +90,10 @@ impl Asked {
         }
     }
 
-    /// The home said where it waits: that is an answer.
-    pub(super) fn queued(&mut self, party: &Party, request: RequestId) {
-        for entry in self.entries.iter_mut().filter(|entry| is(entry, party, request)) {
-            entry.urgent = None;
-        }
+    /// The home said where it waits: that is an answer. Tells whether it is asked for at all.
+    pub(super) fn queued(&mut self, party: &Party, request: RequestId) -> bool {
+        let entry = self.entries.iter_mut().find(|entry| is(entry, party, request));
+        entry.map(|entry| entry.urgent = None).is_some()
     }
 
     /// A request is no longer with the home; a newer one of the same party stays. Gives it if it was.

@@ -48,9 +48,9 @@ const PROBATION: Duration = Duration::from_secs(60);
 
 /// One per `every`, at most `burst` at once.
 #[derive(Clone, Copy, Debug)]
-struct Rate {
-    every: Duration,
-    burst: u32,
+pub(super) struct Rate {
+    pub(super) every: Duration,
+    pub(super) burst: u32,
 }
 
 impl Rate {
@@ -62,13 +62,14 @@ impl Rate {
 
 /// The generic cell rate algorithm (ITU-T I.371): one instant tells how much was used.
 #[derive(Clone, Copy, Debug, Default)]
-struct Cell {
+pub(super) struct Cell {
     /// When everything taken so far is paid off.
     paid: Option<Instant>,
 }
 
 impl Cell {
-    fn take(&mut self, rate: Rate, now: Instant) -> bool {
+    /// Whether one more fits.
+    pub(super) fn take(&mut self, rate: Rate, now: Instant) -> bool {
         let paid = self.paid.map_or(now, |paid| paid.max(now));
         let fits = paid.saturating_duration_since(now) <= rate.every * (rate.burst - 1);
         if fits {

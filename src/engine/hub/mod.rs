@@ -11,7 +11,7 @@
 //! | `peers.rs` | sessions with gateways: who may have one, messages, heartbeat |
 //! | `setup.rs` | how a bridge comes up and goes: agreements, sync |
 //! | `view/` | one talkgroup: members, arbiter or home, gate, fan-out |
-//! | `follower.rs` | the partner's side of a bridged talkgroup |
+//! | `follower/` | the partner's side of a bridged talkgroup, and what it believes of its home |
 //! | `asked.rs` | what that side has asked of the home |
 //! | `bridges.rs` | whether both sides agree |
 //! | `rights.rs` | who may claim what |
@@ -281,7 +281,7 @@ impl Hub {
             view.leave(session, cause, now, &mut self.out);
         }
         if self.peers.contains_key(&session) {
-            self.peer_down(session, reason, now);
+            self.peer_down(session, reason, now.saturating_duration_since(entry.since), now);
         }
         let unsaid = self.out.blame.end(session);
         self.out.events.extend(unsaid);

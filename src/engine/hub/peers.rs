@@ -4,7 +4,7 @@
 //! goes on alone. How bridges are set up over a session is in `setup.rs`.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wire::control::{Agreement, Floor, FloorBody, Message};
 use wire::datagram::Datagram;
@@ -20,6 +20,9 @@ use crate::floor::Party;
 use crate::holddown::HoldDown;
 use crate::liveness::{Liveness, PEER_INTERVAL, PEER_LIMIT};
 use crate::{Deadline, earliest};
+
+/// A session with a gateway that ends so soon counts as a fall of the link.
+const BRIEF: Duration = Duration::from_secs(3);
 
 /// A live session with a gateway.
 #[derive(Clone, Debug)]
@@ -135,9 +138,12 @@ impl Hub {
         self.renew_bridges(now);
     }
 
-    pub(super) fn peer_down(&mut self, session: SessionId, reason: Reason, now: Instant) {
+    /// The session with a gateway ended, `age` after it began.
+    pub(super) fn peer_down(&mut self, session: SessionId, reason: Reason, age: Duration, now: Instant) {
         let Some(peer) = self.peers.remove(&session) else { return };
-        let in_order = matches!(reason, Reason::ShuttingDown | Reason::Closed | Reason::Superseded | Reason::UnknownPeer);
+        // Whoever comes and goes all the time flaps, however orderly it goes.
+        let in_order = matches!(reason, Reason::ShuttingDown | Reason::Closed | Reason::Superseded) && age >= BRIEF;
+        let in_order = in_order || reason == Reason::UnknownPeer;
         let link = self.links.entry(peer.identity.clone()).or_insert_with(|| Link { hold_down: HoldDown::new(), lost: 0, down_since: now });
         link.lost += 1;
         link.down_since = now;
@@ -187,10 +193,12 @@ impl Hub {
                 }
                 if let Some((view, out)) = self.view_of(session, &talkgroup) {
                     match view.side {
-                        Side::Arbiter(_) if active => view.emergencies_from_partner(session, &units, out),
+                        Side::Arbiter(_) if active => view.emergencies_from_partner(session, &units, now, out),
                         Side::Arbiter(_) => {}
-                        Side::Partner(_) => view.emergency_from_home(session, &originator, units, out),
+                        Side::Partner(_) => view.emergency_from_home(session, &originator, units, false, now, out),
                     }
+                } else {
+                    self.blame_stranger(session, &talkgroup, now);
                 }
             }
             Message::Hello(_)
@@ -212,11 +220,12 @@ impl Hub {
             peer.released.note(party.clone(), release.request, now);
         }
         let in_budget = !matches!(floor.body, FloorBody::Request(_)) || entry.limits.peer_request(peer.bridges, now);
+        let we_are_home = floor.talkgroup.authority == self.plan.gateway.authority;
         let Some((view, out)) = self.view_of(session, &floor.talkgroup) else {
             if let (FloorBody::Request(request), Some(party), true) = (&floor.body, &floor.party, in_budget) {
                 self.deny_pending(session, floor, party, request.request);
             }
-            return;
+            return self.blame_stranger(session, &floor.talkgroup, now);
         };
         let is_home = matches!(view.side, Side::Arbiter(_)) && view.detached.is_none();
         match (&floor.body, &floor.party) {
@@ -239,7 +248,30 @@ impl Hub {
                 | FloorBody::Revoke(_)
                 | FloorBody::Ack { .. },
                 _,
-            ) => view.floor_from_home(session, floor, now, out),
+            ) if we_are_home => out.misbehaved(session, "floor message of a home from a partner", now),
+            (
+                FloorBody::Granted(_)
+                | FloorBody::Deny { .. }
+                | FloorBody::Queued { .. }
+                | FloorBody::Taken(_)
+                | FloorBody::Idle(_)
+                | FloorBody::Revoke(_)
+                | FloorBody::Ack { .. },
+                _,
+            ) => {
+                if !view.floor_from_home(session, floor, now, out) {
+                    self.misbehaved(session, "more floor messages than a talkgroup needs", now);
+                }
+            }
+        }
+    }
+
+    /// A peer speaks of a talkgroup that no bridge with it is active for. If there is none at all, it has no business to.
+    fn blame_stranger(&mut self, session: SessionId, home: &TalkgroupId, now: Instant) {
+        let own = &self.plan.gateway.authority;
+        let Some(far) = self.peers.get(&session).map(|peer| &peer.identity.authority) else { return };
+        if !self.bridges.iter().any(|b| b.plan.home == *home && b.plan.far(own) == far) {
+            self.out.misbehaved(session, "word about a talkgroup that no agreement with it names", now);
         }
     }
 
@@ -248,7 +280,8 @@ impl Hub {
         let cause = DenyCause::BridgePending;
         let body = FloorBody::Deny { request, cause };
         self.out.control(session, Message::Floor(Floor { talkgroup: floor.talkgroup.clone(), party: Some(party.clone()), body }));
-        let bridge = self.bridges.iter().find(|bridge| bridge.plan.home == floor.talkgroup);
+        let (own, far) = (self.authority(), self.peers.get(&session).map(|peer| &peer.identity.authority));
+        let bridge = self.bridges.iter().find(|bridge| bridge.plan.home == floor.talkgroup && far == Some(bridge.plan.far(own)));
         let agreement = bridge.map(|bridge| bridge.plan.agreement.clone());
         self.out.event(Event::Denied { talkgroup: floor.talkgroup.clone(), identity: party.clone(), cause, agreement });
     }

@@ -22,6 +22,9 @@ pub(super) struct Announced {
     pub(super) emergency: Vec<Identity>,
 }
 
+/// How many epochs a partner can have gone on alone between two syncs of one session: one each time a bridge is set up anew.
+const EPOCHS_ALONE: u8 = 8;
+
 impl Hub {
     pub(super) fn send_agreements(&mut self, session: SessionId) {
         let Some(peer) = self.peers.get(&session) else { return };
@@ -204,10 +207,16 @@ impl Hub {
         let Some(far) = bridge.far(session, &own) else { return };
         let (Some(view), Some(peer)) = (self.views.get_mut(bridge.plan.own(&own)), self.peers.get_mut(&session)) else { return };
         // One number for each talkgroup, the newest: a peer that keeps inventing others must not fill memory.
+        let again = peer.handles.values().any(|id| id == view.id());
         peer.handles.retain(|_, id| id != view.id());
         peer.handles.insert(sync.handle, view.id().clone());
         if bridge.plan.is_home(&own) {
-            let epoch = view.epoch_after(sync.epoch, now, &mut self.out);
+            let mut theirs = sync.epoch;
+            if again && (EPOCHS_ALONE + 1..128).contains(&theirs.0.wrapping_sub(view.epoch().0)) {
+                self.out.misbehaved(session, "sync from an epoch that it cannot have come to", now);
+                theirs = view.epoch();
+            }
+            let epoch = view.epoch_after(theirs, now, &mut self.out);
             let answer = Sync {
                 talkgroup: bridge.plan.home.clone(),
                 handle: view.handle,
@@ -218,7 +227,7 @@ impl Hub {
             self.out.control(session, Message::Sync(Box::new(answer)));
             self.out.event(Event::Epoch(epoch));
             view.attach_partner(far, epoch, now, &mut self.out);
-            view.emergencies_from_partner(session, &sync.emergency, &mut self.out);
+            view.emergencies_from_partner(session, &sync.emergency, now, &mut self.out);
             if let Some(holder) = &sync.holder {
                 let party = holder.talker.identity.clone();
                 let (request, priority, talker) = (holder.request, holder.priority, Some(holder.talker.clone()));
@@ -246,7 +255,7 @@ impl Hub {
             view.follow(far, sync.epoch, announced.talker.as_ref(), now, &mut self.out);
             // The last one may have ended at the home while this side was away.
             if let Some(first) = in_emergency.first().or_else(|| view.emergency.first()).cloned() {
-                view.emergency_from_home(session, &first, in_emergency, &mut self.out);
+                view.emergency_from_home(session, &first, in_emergency, true, now, &mut self.out);
             }
         }
         self.set_state(index, BridgeState::Active);

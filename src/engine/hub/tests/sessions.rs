@@ -241,7 +241,8 @@ fn a_peer_that_speaks_for_another_authority_is_not_believed() {
     assert!(!words(&net.told(c)).iter().any(|w| w.starts_with("taken")));
     net.drop_link();
     let times = |event: &hub::Event| if let hub::Event::Misbehaved { times, .. } = event { *times } else { 0 };
-    assert_eq!(net.events[NL].iter().map(times).sum::<u64>(), 2);
+    // Each request and each end.
+    assert_eq!(net.events[NL].iter().map(times).sum::<u64>(), 4);
 }
 
 #[test]

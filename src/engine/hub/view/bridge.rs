@@ -10,7 +10,7 @@ use super::{Side, View};
 use crate::floor::Party;
 use crate::floor::arbiter::{Arbiter, Current};
 use crate::hub::bridges::Far;
-use crate::hub::follower::{Follower, Talking};
+use crate::hub::follower::{self, Follower, Talking};
 use crate::hub::output::{Event, Outbox};
 use crate::hub::rights::judge_foreign;
 
@@ -52,7 +52,7 @@ impl View {
         self.has_followed = true;
         self.tell_far_side(&home.authority, true, out);
         let session = home.session;
-        let mut follower = Follower::new(home.clone(), epoch);
+        let mut follower = Follower::new(home.clone(), epoch, now);
         self.far.insert(session, home);
         if let Side::Arbiter(arbiter) = &mut self.side {
             // A talker that has released already is not taken along; its tail is over here.
@@ -143,10 +143,9 @@ impl View {
             Side::Arbiter(arbiter) => arbiter.current().filter(|_| unanswered).map(|current| &current.claim),
             Side::Partner(_) => None,
         };
-        let told = Follower::new(home.clone(), self.epoch());
         for (party, request) in asked {
             if stays.is_none_or(|claim| (&claim.party.identity, claim.request) != (&party, request)) {
-                told.give_back(party, request, out);
+                follower::give_back(&home, party, request, out);
             }
         }
         (self.detached, self.unanswered) = (Some(home), unanswered);
@@ -155,8 +154,7 @@ impl View {
     /// The home answered, but an emergency began here that it does not admit: what was announced to it is taken back.
     pub(crate) fn stay_alone(&mut self, home: Far, announced: Option<&(Party, RequestId)>, out: &mut Outbox) {
         if let Some((party, request)) = announced {
-            let epoch = self.epoch();
-            Follower::new(home.clone(), epoch).give_back(party.identity.clone(), *request, out);
+            follower::give_back(&home, party.identity.clone(), *request, out);
         }
         (self.detached, self.unanswered) = (Some(home), false);
     }

@@ -9,7 +9,7 @@ use super::call::Over;
 use super::{Side, View};
 use crate::floor::{Claim, Party};
 use crate::hub::bridges::Far;
-use crate::hub::follower::Relay;
+use crate::hub::follower::{Relay, Verdict};
 use crate::hub::output::{Event, Outbox};
 use crate::hub::rights::{fit_to_ceiling, judge_foreign, judge_local, may_end_emergency};
 
@@ -40,6 +40,10 @@ impl View {
     }
 
     pub(super) fn claim_of_member(&mut self, claim: Claim, request: &Request, now: Instant, out: &mut Outbox) {
+        if claim.priority.tier == Tier::Emergency && !self.raised.contains(&claim.party.identity) {
+            self.raised.truncate(EMERGENCIES_MAX - 1);
+            self.raised.push_front(claim.party.identity.clone());
+        }
         let Side::Partner(follower) = &mut self.side else {
             self.claim(claim, now, out);
             return;
@@ -73,7 +77,11 @@ impl View {
     /// A peer asks for the floor on behalf of one of its units. This side must be the home.
     pub(crate) fn request_from_far(&mut self, session: SessionId, party: &Identity, request: &Request, now: Instant, out: &mut Outbox) {
         let Some(far) = self.far.get(&session) else { return };
-        let named = request.talker.as_ref().filter(|talker| talker.identity == *party && party.authority == far.authority);
+        let its_own = party.authority == far.authority && party.kind != wire::Kind::Gateway;
+        let named = request.talker.as_ref().filter(|talker| talker.identity == *party && its_own);
+        if named.is_none() {
+            out.misbehaved(session, "request for somebody that it may not speak for", now);
+        }
         let verdict = match named {
             None => Err(DenyCause::BridgeForbids),
             Some(talker) => judge_foreign(&far.inbound, &far.their_outbound, request.priority).map(|priority| (talker.clone(), priority)),
@@ -119,14 +127,25 @@ impl View {
         self.drain(now, out);
     }
 
-    /// A floor message of the home.
-    pub(crate) fn floor_from_home(&mut self, session: SessionId, floor: &Floor, now: Instant, out: &mut Outbox) {
+    /// A floor message of the home; `false` if there are too many of them.
+    #[must_use]
+    pub(crate) fn floor_from_home(&mut self, session: SessionId, floor: &Floor, now: Instant, out: &mut Outbox) -> bool {
+        let Side::Partner(follower) = &mut self.side else { return true };
+        if follower.home.session != session {
+            return true;
+        }
+        match follower.judge(floor, now, out) {
+            Verdict::Believed => self.believe(session, floor, now, out),
+            Verdict::Lie(what) => out.misbehaved(session, what, now),
+            Verdict::Flood => return false,
+        }
+        true
+    }
+
+    fn believe(&mut self, session: SessionId, floor: &Floor, now: Instant, out: &mut Outbox) {
         let members = &self.members;
         let member = |identity: &Identity| members.iter().find(|(_, t)| t.identity == *identity).map(|(session, _)| *session);
         let Side::Partner(follower) = &mut self.side else { return };
-        if follower.home.session != session {
-            return;
-        }
         if let Some(denied) = follower.refused_emergency(floor) {
             // A unit that holds the emergency right is never refused by its own gateway.
             let (identity, cause, agreement) = (denied.0.clone(), denied.1, Some(follower.home.agreement.clone()));
@@ -241,11 +260,14 @@ impl View {
     }
 
     /// A partner that was alone brings its units in emergency along, as far as the bridge admits one.
-    pub(crate) fn emergencies_from_partner(&mut self, session: SessionId, units: &[Identity], out: &mut Outbox) {
+    pub(crate) fn emergencies_from_partner(&mut self, session: SessionId, units: &[Identity], now: Instant, out: &mut Outbox) {
         let Some(far) = self.far.get(&session) else { return };
+        if units.iter().any(|who| who.authority != far.authority || who.kind == wire::Kind::Gateway) {
+            out.misbehaved(session, "emergency of somebody that it may not speak for", now);
+        }
         let admitted = judge_foreign(&far.inbound, &far.their_outbound, Priority::of(Tier::Emergency)).is_ok();
         let theirs = far.authority.clone();
-        for who in units.iter().filter(|who| admitted && who.authority == theirs) {
+        for who in units.iter().filter(|who| admitted && who.authority == theirs && who.kind != wire::Kind::Gateway) {
             self.raise_emergency(who, out);
         }
     }
@@ -268,12 +290,34 @@ impl View {
         known.iter().filter(|who| !is_over(who)).chain(brought).cloned().collect()
     }
 
-    /// The home tells who is in emergency, `who` being the first, or who ended the last one.
-    pub(crate) fn emergency_from_home(&mut self, session: SessionId, who: &Identity, units: Vec<Identity>, out: &mut Outbox) {
+    /// The home tells who is in emergency, `who` being the first, or who ended the last one. Of an own unit it is believed if that
+    /// raised it, or at the sync: this side may have forgotten.
+    pub(crate) fn emergency_from_home(
+        &mut self,
+        session: SessionId,
+        who: &Identity,
+        units: Vec<Identity>,
+        at_sync: bool,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
         let own = &self.plan.id.authority;
-        let Some(home) = self.home().filter(|home| home.session == session) else { return };
+        let Side::Partner(follower) = &self.side else { return };
+        let home = &follower.home;
+        if home.session != session {
+            return;
+        }
         let speaks = |who: &Identity| who.authority == *own || home.may_speak_for(&who.authority);
-        let named: Vec<Identity> = units.into_iter().filter(speaks).take(EMERGENCIES_MAX).collect();
+        let raised = |who: &Identity| who.authority != *own || at_sync || self.emergency.contains(who) || self.raised.contains(who);
+        let (named, invented): (Vec<Identity>, Vec<Identity>) =
+            units.into_iter().partition(|who| speaks(who) && raised(who) && who.kind != wire::Kind::Gateway);
+        if !invented.is_empty() {
+            out.misbehaved(session, "emergency of somebody that it may not speak for", now);
+            if named.is_empty() {
+                return;
+            }
+        }
+        let named: Vec<Identity> = named.into_iter().take(EMERGENCIES_MAX).collect();
         if !speaks(who) && named == self.emergency {
             return;
         }

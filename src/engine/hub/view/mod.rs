@@ -7,14 +7,14 @@ mod bridge;
 mod call;
 mod floor;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use wire::control::{Affiliated, FarSide, Floor, FloorBody, Idle, Message, Taken, Talker};
 use wire::datagram::Voice;
-use wire::{Authority, Epoch, Handle, Identity, Level, Priority, Reason, RevokeCause, Seq, SessionId, Spurt, TalkgroupId, Tier};
+use wire::{Authority, Epoch, Handle, Identity, Level, Reason, RevokeCause, Seq, SessionId, Spurt, TalkgroupId, Tier};
 
 use super::bridges::Far;
 use super::follower::{Follower, Talking};
@@ -74,6 +74,8 @@ pub(crate) struct View {
     pub(crate) unanswered: bool,
     /// Units in emergency, the first one first.
     pub(crate) emergency: Vec<Identity>,
+    /// Members that were in emergency, the newest first: of others of this side a home is not believed that they are.
+    raised: VecDeque<Identity>,
     /// Whether this view has followed a home since its gateway started, so that it knows of the ends of emergencies too.
     has_followed: bool,
     pub(crate) gate: Gate,
@@ -100,6 +102,7 @@ impl View {
             detached: None,
             unanswered: false,
             emergency: Vec::new(),
+            raised: VecDeque::new(),
             has_followed: false,
             listeners: Arc::from([]),
             last_frame: None,
@@ -241,9 +244,7 @@ impl View {
                 last.class
             }
             None => {
-                // Tier and level are the grant's; what a member writes into its frames lifts nothing. The home tells no levels.
-                let granted = self.priority_of(session);
-                let class = granted.map_or_else(|| (voice.tier, Level::default()), |priority| (priority.tier, priority.level));
+                let class = self.class_of(session, voice);
                 if !self.admit(session, voice, now, out) {
                     self.drain(now, out);
                     return;
@@ -267,12 +268,15 @@ impl View {
         self.drain(now, out);
     }
 
-    /// The priority in which whoever is heard on this session was granted; `None` for the home, whose frames are the truth.
-    fn priority_of(&self, session: SessionId) -> Option<Priority> {
-        match &self.side {
-            Side::Arbiter(arbiter) => arbiter.current().map(|current| current.claim.priority),
-            Side::Partner(follower) => follower.priority_of(session),
-        }
+    /// Tier and level of a frame are the grant's; what is written into it lifts nothing. The home tells no levels, and a tier
+    /// with its talker; until it has, its frames are the truth.
+    fn class_of(&self, session: SessionId, voice: &Voice) -> (Tier, Level) {
+        let (granted, told) = match &self.side {
+            Side::Arbiter(arbiter) => (arbiter.current().map(|current| current.claim.priority), None),
+            Side::Partner(follower) => (follower.priority_of(session), follower.tier_told(voice.spurt)),
+        };
+        let of_home = || (told.map_or(voice.tier, |told| voice.tier.min(told)), Level::default());
+        granted.map_or_else(of_home, |priority| (priority.tier, priority.level))
     }
 
     pub(super) fn admit(&mut self, session: SessionId, voice: &Voice, now: Instant, out: &mut Outbox) -> bool {
@@ -283,11 +287,18 @@ impl View {
                 holds && self.gate.admit(voice.spurt, voice.seq) == Admit::Pass && arbiter.voice(session, voice.spurt, voice.seq, now)
             }
             Side::Partner(follower) if follower.home.session == session => {
-                if !follower.home.is_heard() || follower.is_settling() || follower.leaps(voice.spurt) {
+                if !follower.home.is_heard() || follower.is_settling() {
+                    return false;
+                }
+                if let Err(what) = follower.may_be_heard(voice.spurt, now) {
+                    out.misbehaved(session, what, now);
                     return false;
                 }
                 match self.gate.admit_from_source(voice.spurt, voice.seq) {
-                    Admit::Pass => true,
+                    Admit::Pass => {
+                        follower.passed(now);
+                        true
+                    }
                     Admit::Begins => {
                         let ended = follower.begun_by_voice(voice.spurt, now);
                         self.relay(ended, now, out);
@@ -296,7 +307,13 @@ impl View {
                     Admit::Duplicate | Admit::Stale => false,
                 }
             }
-            Side::Partner(follower) => follower.may_talk(session, voice.spurt) && self.gate.admit(voice.spurt, voice.seq) == Admit::Pass,
+            Side::Partner(follower) => {
+                let passes = follower.may_talk(session, voice.spurt) && self.gate.admit(voice.spurt, voice.seq) == Admit::Pass;
+                if passes {
+                    follower.passed(now);
+                }
+                passes
+            }
         }
     }
 
@@ -334,7 +351,14 @@ impl View {
                 self.detach(true, now, out);
                 self.raise_waiting_emergencies(out);
             }
-            Side::Partner(follower) => follower.repeat_emergencies(now, out),
+            Side::Partner(follower) => {
+                follower.repeat_emergencies(now, out);
+                let ended = follower.end_overdue(&mut self.gate, now, out);
+                if !ended.is_empty() {
+                    out.misbehaved(follower.home.session, "a spurt that it does not end", now);
+                }
+                self.relay(ended, now, out);
+            }
         }
         self.drain(now, out);
     }

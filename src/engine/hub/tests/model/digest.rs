@@ -8,8 +8,8 @@ use std::hash::{DefaultHasher, Hasher};
 use std::time::Instant;
 
 /// What decides nothing here: repeats, for a reliable stream needs none (`explore.rs`); records; tails, for a unit of the model speaks
-/// under a grant only.
-const IDLE: [&str; 5] = ["retry", "repeat", "repeat_at", "crossed", "tails"];
+/// under a grant only; patience, for the homes of the model are in time.
+const IDLE: [&str; 6] = ["retry", "repeat", "repeat_at", "crossed", "tails", "patience"];
 
 /// Collects `Debug` text; std writes names, numbers and braces in pieces, and an instant as `Instant { tv_sec: 1, tv_nsec: 2 }`.
 #[derive(Default)]

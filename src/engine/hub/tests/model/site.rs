@@ -15,7 +15,7 @@ use super::rules::{Rule, Rules};
 use super::unit::{Fault, Unit};
 use crate::hub::limits::Limits;
 use crate::hub::tests::unit::ms;
-use crate::hub::view::View;
+use crate::hub::view::{Side, View};
 use crate::hub::{Caller, Event, Hub, Output};
 use crate::liveness::{Liveness, PEER_INTERVAL, PEER_LIMIT};
 use crate::plan::Plan;
@@ -87,10 +87,15 @@ impl Site {
         self.hub.views.values().next().unwrap()
     }
 
-    /// The next timer that may fire and whose it is: the view's, or a unit's grace. Heartbeats are the model's own events.
+    /// The next timer that may fire and whose it is: the view's, or a unit's grace. Heartbeats are the model's own events, and the
+    /// timers against a home that lies have nothing to do here, where clocks of different sites do not compare.
     fn next_timer(&self) -> Option<(Instant, &'static str)> {
         let graces = self.units.iter().filter_map(|unit| unit.participant.poll_timeout()).filter(|(_, reason)| *reason == "end of grace");
-        graces.chain(self.view().poll_timeout()).min_by_key(|(at, _)| *at)
+        let view = match &self.view().side {
+            Side::Arbiter(arbiter) => arbiter.poll_timeout(),
+            Side::Partner(follower) => follower.answer_timeout(),
+        };
+        graces.chain(view).min_by_key(|(at, _)| *at)
     }
 
     /// The next timer that decides something: repeats of an emergency only lead to the end of the home's time to answer.

@@ -3,23 +3,25 @@
 //! Kept here: who the home says talks, and which requests of own members are with the home, so that at a cut the own
 //! arbiter can go on with exactly those.
 
+mod home;
+mod mistrust;
+
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use wire::control::{Floor, FloorBody, Granted, Idle, Message, Release, Request, Revoke, Taken, Talker};
+use wire::control::{Floor, FloorBody, Idle, Message, Release, Request, Revoke, Taken, Talker};
 use wire::datagram::Datagram;
-use wire::{DenyCause, Epoch, Identity, Priority, RequestId, RevokeCause, SessionId, Spurt};
+use wire::{DenyCause, Epoch, Identity, Priority, RequestId, RevokeCause, SessionId, Spurt, Tier};
 
 use super::asked::Asked;
 use super::bridges::Far;
 use super::output::{Outbox, Output};
-use crate::Deadline;
-use crate::floor::arbiter::{Current, RENUMBERED_MAX};
+use crate::floor::arbiter::Current;
 use crate::floor::{Claim, Party};
 use crate::gate::Gate;
-
-/// How many epochs a frame of the home may run ahead of what the home told: a partner that joins it begins one.
-const EPOCHS_AHEAD: u8 = 8;
+use crate::{Deadline, earliest};
+use mistrust::Mistrust;
+pub(super) use mistrust::Verdict;
 
 /// Who talks, as the home says.
 #[derive(Clone, Debug)]
@@ -53,6 +55,7 @@ pub(crate) struct Follower {
     held_back: Option<Taken>,
     /// A spurt that is over and of which the home has yet to say what follows.
     untold: Option<Spurt>,
+    mistrust: Mistrust,
 }
 
 /// What a message of the home means for the members.
@@ -71,8 +74,9 @@ pub(crate) enum Relay {
 }
 
 impl Follower {
-    pub(crate) fn new(home: Far, epoch: Epoch) -> Self {
-        Self { home, epoch, talking: None, asked: Asked::default(), key_held: BTreeSet::new(), held_back: None, untold: None }
+    pub(crate) fn new(home: Far, epoch: Epoch, now: Instant) -> Self {
+        let mistrust = Mistrust::new(Spurt::start_of(epoch), now);
+        Self { home, epoch, talking: None, asked: Asked::default(), key_held: BTreeSet::new(), held_back: None, untold: None, mistrust }
     }
 
     pub(crate) fn talking(&self) -> Option<&Talking> {
@@ -104,12 +108,12 @@ impl Follower {
 
     /// Takes a member's release to the home.
     pub(crate) fn release(&mut self, party: &Party, release: &Release, gate: &mut Gate, now: Instant, out: &mut Outbox) -> Vec<Relay> {
-        let talks =
-            matches!(&self.talking, Some(Talking::Local { claim, .. }) if claim.party == *party && claim.request == release.request);
+        let talks = self.is_talking(party, release.request);
         if self.asked.take(party, release.request).is_none() && !talks && !release.key_down && !self.key_held.remove(party) {
             // The home knows nothing of it (any more): answered here, so that repeats do not cross the border.
             return vec![Relay::To(party.session, FloorBody::Ack { request: release.request })];
         }
+        self.mistrust.releases(party, release.request);
         self.send(Some(party.identity.clone()), FloorBody::Release(release.clone()), out);
         let Some(Talking::Local { claim, spurt, relinquished, granted, .. }) = &mut self.talking else { return Vec::new() };
         if claim.party != *party || claim.request != release.request {
@@ -144,6 +148,7 @@ impl Follower {
             relays.extend(self.end_talking(Some(cause)));
             relays.extend(self.resume(gate, now));
         }
+        self.mistrust.forgets(party);
         let asked = self.asked.take_all_of(party).map(|claim| claim.request);
         if let (None, Some(request)) = (held, asked) {
             relays.push(Relay::To(party.session, FloorBody::Deny { request, cause: DenyCause::ReceiveOnly }));
@@ -151,8 +156,7 @@ impl Follower {
         // Whoever is gone has let go of the key as well; the arbiter waits for that after a talk limit.
         let key = self.key_held.remove(party).then_some(RequestId(0));
         if let Some(request) = held.or(asked).or(key) {
-            let release = Release { request, last_seq: None, key_down: false };
-            self.send(Some(party.identity.clone()), FloorBody::Release(release), out);
+            self.give_back(party.identity.clone(), request, out);
         }
         relays
     }
@@ -169,163 +173,26 @@ impl Follower {
         *spurt == frame || earlier.contains(&frame)
     }
 
-    /// Whether a frame of the home is of an epoch that the home never told: it would carry the numbers away from members that
-    /// have lost it.
-    pub(crate) fn leaps(&self, spurt: Spurt) -> bool {
-        (1..128).contains(&spurt.epoch.0.wrapping_sub(self.epoch.0).saturating_sub(EPOCHS_AHEAD))
-    }
-
     /// A frame of the home began a spurt before its *taken* came.
     pub(crate) fn begun_by_voice(&mut self, spurt: Spurt, now: Instant) -> Vec<Relay> {
         let ended = self.displace();
-        self.talking = Some(Talking::Remote { taken: None, spurt, since: now });
+        self.talks(Talking::Remote { taken: None, spurt, since: now }, None, now);
         ended
     }
 
-    /// A floor message of the home; `member` finds the session of a party.
-    pub(crate) fn handle(
-        &mut self,
-        floor: &Floor,
-        gate: &mut Gate,
-        member: impl Fn(&Identity) -> Option<SessionId>,
-        now: Instant,
-        out: &mut Outbox,
-    ) -> Vec<Relay> {
-        let party = || {
-            let identity = floor.party.clone()?;
-            member(&identity).map(|session| Party { session, identity })
-        };
-        let named = match &floor.body {
-            FloorBody::Granted(granted) => Some(granted.spurt),
-            FloorBody::Taken(taken) => Some(taken.spurt),
-            FloorBody::Idle(idle) => Some(idle.spurt),
-            FloorBody::Request(_)
-            | FloorBody::Deny { .. }
-            | FloorBody::Queued { .. }
-            | FloorBody::Release(_)
-            | FloorBody::Revoke(_)
-            | FloorBody::Ack { .. } => None,
-        };
-        self.epoch = named.map_or(self.epoch, |spurt| self.epoch.max(spurt.epoch));
-        match &floor.body {
-            FloorBody::Granted(granted) => match party() {
-                Some(party) => self.granted(party, granted, gate, now, out),
-                None => {
-                    if let Some(party) = floor.party.clone() {
-                        self.give_back(party, granted.request, out);
-                    }
-                    Vec::new()
-                }
-            },
-            FloorBody::Deny { request, cause } => party().map_or_else(Vec::new, |party| self.denied(&party, *request, *cause, gate, now)),
-            FloorBody::Queued { request, .. } => {
-                let Some(party) = party() else { return Vec::new() };
-                self.asked.queued(&party, *request);
-                vec![Relay::To(party.session, floor.body.clone())]
-            }
-            FloorBody::Ack { .. } => party().map_or_else(Vec::new, |party| vec![Relay::To(party.session, floor.body.clone())]),
-            FloorBody::Revoke(revoke) => party().map_or_else(Vec::new, |party| self.revoked(&party, revoke, gate)),
-            FloorBody::Taken(taken) => self.taken(taken, gate, now),
-            FloorBody::Idle(idle) => self.idle(idle, gate),
-            // Requests and releases go to the home, never from it.
-            FloorBody::Request(_) | FloorBody::Release(_) => Vec::new(),
-        }
+    fn talks(&mut self, talking: Talking, limit: Option<Duration>, now: Instant) {
+        self.mistrust.begin(limit, now);
+        self.talking = Some(talking);
     }
 
-    fn granted(&mut self, party: Party, granted: &Granted, gate: &mut Gate, now: Instant, out: &mut Outbox) -> Vec<Relay> {
-        let talks_already = match &self.talking {
-            Some(Talking::Local { claim, spurt, earlier, since, relinquished: false, .. })
-                if claim.party == party && claim.request == granted.request =>
-            {
-                let mut earlier: Vec<Spurt> = earlier.iter().chain([spurt]).filter(|known| **known != granted.spurt).copied().collect();
-                earlier.drain(..earlier.len().saturating_sub(RENUMBERED_MAX));
-                Some((claim.clone(), *since, earlier))
-            }
-            Some(Talking::Local { .. } | Talking::Remote { .. }) | None => None,
-        };
-        let asked = self.asked.take(&party, granted.request);
-        let is_new = talks_already.is_none();
-        let (mut claim, since, earlier) = match (asked, talks_already) {
-            // What it asked for last counts: a talker may have raised its level.
-            (Some(claim), Some((_, since, earlier))) => (claim, since, earlier),
-            (Some(claim), None) => (claim, now, Vec::new()),
-            (None, Some(talks)) => talks,
-            (None, None) => {
-                self.give_back(party.identity, granted.request, out);
-                return Vec::new();
-            }
-        };
-        let mut relays = Vec::new();
-        if is_new {
-            relays.extend(self.displace());
-        }
-        self.held_back = None;
-        gate.open(granted.spurt);
-        self.untold = None;
-        claim.priority.tier = granted.tier;
-        let taken = Taken {
-            spurt: granted.spurt,
-            talker: claim.talker.clone(),
-            tier: granted.tier,
-            via: None,
-            elapsed_ms: crate::millis(now.saturating_duration_since(since)),
-        };
-        let session = claim.party.session;
-        self.talking = Some(Talking::Local { claim, spurt: granted.spurt, earlier, since, relinquished: false, granted: true });
-        relays.push(Relay::To(session, FloorBody::Granted(granted.clone())));
-        relays.push(Relay::Others(Some(session), FloorBody::Taken(taken)));
-        relays
-    }
-
-    /// The home's refusal of an own member's emergency, other than that of a talker both sides had to settle.
-    pub(crate) fn refused_emergency(&self, floor: &Floor) -> Option<(&Identity, DenyCause)> {
-        let FloorBody::Deny { request, cause } = &floor.body else { return None };
-        let claim = self.asked.emergency(floor.party.as_ref()?, *request)?;
-        let settles = matches!(
-            &self.talking,
-            Some(Talking::Local { claim: talks, granted: false, .. }) if talks.party == claim.party && talks.request == claim.request
-        );
-        (!settles).then_some((&claim.party.identity, *cause))
+    /// Whether one of our members talks under this request.
+    fn is_talking(&self, party: &Party, request: RequestId) -> bool {
+        matches!(&self.talking, Some(Talking::Local { claim, .. }) if claim.party == *party && claim.request == request)
     }
 
     /// A grant that nobody wants any more is answered by a release.
     pub(crate) fn give_back(&self, party: Identity, request: RequestId, out: &mut Outbox) {
-        let release = Release { request, last_seq: None, key_down: false };
-        self.send(Some(party), FloorBody::Release(release), out);
-    }
-
-    fn denied(&mut self, party: &Party, request: RequestId, cause: DenyCause, gate: &mut Gate, now: Instant) -> Vec<Relay> {
-        self.asked.take(party, request);
-        if let Some(Talking::Local { claim, spurt, granted: false, .. }) = &self.talking
-            && claim.party == *party
-            && claim.request == request
-        {
-            // It talked while the sides were apart, and the home settled on somebody else or does not admit it.
-            let cause = if cause == DenyCause::Displaced { RevokeCause::Displaced } else { RevokeCause::NotAllowed };
-            let revoke = Revoke { request, spurt: *spurt, cause, grace_ms: 0 };
-            gate.cut_all();
-            let mut relays = vec![Relay::To(party.session, FloorBody::Revoke(revoke))];
-            let idle = Idle { spurt: *spurt, last_seq: None, cause: Some(RevokeCause::Disconnected), followed: false };
-            relays.extend(self.end_talking(Some(cause)));
-            relays.push(Relay::Others(None, FloorBody::Idle(idle)));
-            relays.extend(self.resume(gate, now));
-            return relays;
-        }
-        vec![Relay::Denied(party.clone(), request, cause)]
-    }
-
-    fn revoked(&mut self, party: &Party, revoke: &Revoke, gate: &mut Gate) -> Vec<Relay> {
-        let mut relays = vec![Relay::To(party.session, FloorBody::Revoke(revoke.clone()))];
-        if revoke.cause == RevokeCause::TalkLimit {
-            self.key_held.insert(party.clone());
-        }
-        if revoke.grace_ms == 0 && matches!(&self.talking, Some(Talking::Local { spurt, .. }) if *spurt == revoke.spurt) {
-            gate.cut(revoke.spurt);
-            self.asked.take(party, revoke.request);
-            self.untold = Some(revoke.spurt);
-            relays.extend(self.end_talking(Some(revoke.cause)));
-        }
-        relays
+        give_back(&self.home, party, request, out);
     }
 
     /// Takes up what the home said while an own talker's request was undecided.
@@ -341,52 +208,6 @@ impl Follower {
             relays.push(Relay::To(claim.party.session, FloorBody::Revoke(revoke)));
         }
         relays.extend(self.end_talking(Some(RevokeCause::Displaced)));
-        relays
-    }
-
-    fn taken(&mut self, taken: &Taken, gate: &mut Gate, now: Instant) -> Vec<Relay> {
-        if self.is_settling() {
-            self.held_back = Some(taken.clone());
-            return Vec::new();
-        }
-        let since = now.checked_sub(Duration::from_millis(taken.elapsed_ms.into())).unwrap_or(now);
-        let known = self.talking.as_ref().map(Talking::spurt);
-        if known.is_some_and(|spurt| spurt.is_after(taken.spurt)) || gate.newest().is_after(taken.spurt) {
-            return Vec::new();
-        }
-        let mut relays = Vec::new();
-        if known != Some(taken.spurt) {
-            relays.extend(self.displace());
-        }
-        gate.open(taken.spurt);
-        let via = (taken.talker.identity.authority != self.home.authority).then(|| self.home.authority.clone());
-        let taken = Taken { via, ..taken.clone() };
-        self.untold = None;
-        self.talking = Some(Talking::Remote { spurt: taken.spurt, since, taken: Some(taken.clone()) });
-        relays.push(Relay::Others(None, FloorBody::Taken(taken)));
-        relays
-    }
-
-    fn idle(&mut self, idle: &Idle, gate: &mut Gate) -> Vec<Relay> {
-        gate.ended(idle.spurt);
-        if self.is_settling() {
-            self.held_back.take_if(|taken| taken.spurt == idle.spurt);
-            return Vec::new();
-        }
-        if self.talking.as_ref().is_some_and(|t| t.spurt().is_after(idle.spurt)) {
-            return Vec::new();
-        }
-        if idle.is_lost() {
-            gate.cut(idle.spurt);
-        }
-        if idle.spurt.is_start() {
-            gate.advance(idle.spurt);
-        }
-        self.untold = None;
-        let mut relays: Vec<Relay> = self.end_talking(idle.cause).into_iter().collect();
-        if !idle.followed {
-            relays.push(Relay::Others(None, FloorBody::Idle(idle.clone())));
-        }
         relays
     }
 
@@ -425,6 +246,14 @@ impl Follower {
         }
     }
 
+    /// The tier in which the home told somebody else to talk under this number.
+    pub(crate) fn tier_told(&self, frame: Spurt) -> Option<Tier> {
+        match &self.talking {
+            Some(Talking::Remote { taken, spurt, .. }) if *spurt == frame => taken.as_ref().map(|taken| taken.tier),
+            Some(Talking::Local { .. } | Talking::Remote { .. }) | None => None,
+        }
+    }
+
     /// Takes everything apart at a cut: the local talker, then the requests in the order of the queue they waited in.
     pub(crate) fn dissolve(mut self) -> (Option<Talking>, Vec<Claim>) {
         let talking = self.talking.take();
@@ -441,6 +270,11 @@ impl Follower {
     }
 
     pub(crate) fn poll_timeout(&self) -> Deadline {
+        earliest([self.answer_timeout(), self.mistrust.deadline(self.talking.as_ref())])
+    }
+
+    /// The next deadline with a home that keeps the protocol.
+    pub(crate) fn answer_timeout(&self) -> Deadline {
         self.asked.poll_timeout()
     }
 
@@ -464,6 +298,15 @@ impl Follower {
     }
 
     fn send(&self, party: Option<Identity>, body: FloorBody, out: &mut Outbox) {
-        out.control(self.home.session, Message::Floor(Floor { talkgroup: self.home.home.clone(), party, body }));
+        send(&self.home, party, body, out);
     }
+}
+
+/// Takes back at a home what was asked of it for one of this side.
+pub(crate) fn give_back(home: &Far, party: Identity, request: RequestId, out: &mut Outbox) {
+    send(home, Some(party), FloorBody::Release(Release { request, last_seq: None, key_down: false }), out);
+}
+
+fn send(home: &Far, party: Option<Identity>, body: FloorBody, out: &mut Outbox) {
+    out.control(home.session, Message::Floor(Floor { talkgroup: home.home.clone(), party, body }));
 }
