@@ -10,6 +10,8 @@ mod cuts;
 mod dialling;
 mod flips;
 mod hostile;
+mod hostile_home;
+mod hostile_peer;
 mod logs;
 mod pauses;
 mod peers;

@@ -4,48 +4,20 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use gateway::plan::plan_of;
 use tokio::time::{Instant, sleep, timeout};
-use wire::control::{
-    Agreement, FarSide, Floor, FloorBody, Granted, Hello, Holder, Idle, Message, Release, Request, Revoke, Sync, Taken, Talker, Welcome,
-};
+use wire::control::{Agreement, FarSide, Floor, FloorBody, Hello, Holder, Message, Sync, Welcome};
 use wire::datagram::{Datagram, Heartbeat, Voice};
-use wire::{DenyCause, Epoch, Handle, Identity, Priority, Reason, RequestId, RevokeCause, Seq, Spurt, TalkgroupId, Tier};
+use wire::{DenyCause, Epoch, Handle, Priority, Reason, RequestId, RevokeCause, Seq, Spurt, Tier};
 
 use crate::support::World;
 use crate::support::radio::Radio;
 use crate::support::raw::Raw;
 use crate::support::scene::of;
 use crate::support::watch::{Rules, Sound};
+use crate::support::words::{emergency, floor, granted, id, idle, release, request, revoke, sync, taken, talker, tg, words_between};
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
-}
-
-fn id(text: &str) -> Identity {
-    text.parse().expect("an identity")
-}
-
-fn tg(text: &str) -> TalkgroupId {
-    text.parse().expect("a talkgroup")
-}
-
-fn talker(identity: &str) -> Talker {
-    Talker { identity: id(identity), alias: "liar".into(), agency: String::new() }
-}
-
-fn floor(talkgroup: &str, party: Option<&str>, body: FloorBody) -> Message {
-    Message::Floor(Floor { talkgroup: tg(talkgroup), party: party.map(id), body })
-}
-
-fn request(number: u32, tier: Tier, named: Option<&str>) -> FloorBody {
-    let request = RequestId(number);
-    FloorBody::Request(Request { request, priority: Priority::of(tier), talker: named.map(talker), continuing: None })
-}
-
-/// The words that a country configures with its first peer.
-fn words_of(world: &World, code: &str) -> Agreement {
-    plan_of(&world.config_of(code)).bridges[0].words()
 }
 
 /// A call between nl and de, with an attacker that plays the gateway of be at nl's peer port. Every frame must be heard.
@@ -101,13 +73,13 @@ async fn beating<T>(raw: &Raw, what: impl Future<Output = T>) -> T {
 /// Says hello and agrees to what the other side configures: an active bridge with a liar at its end. Returns nl's handle.
 async fn join_as_partner(world: &World, raw: &mut Raw) -> Handle {
     raw.message(&Message::Hello(Hello::ours())).await;
-    raw.message(&Message::Agreements(vec![words_of(world, "be")])).await;
+    raw.message(&Message::Agreements(vec![words_between(world, "be", "nl")])).await;
     raw.message(&sync_of(9, None)).await;
     raw.receive(|message| if let Message::Sync(sync) = message { Some(sync.handle) } else { None }).await
 }
 
 fn sync_of(epoch: u8, holder: Option<Holder>) -> Message {
-    Message::Sync(Box::new(Sync { talkgroup: tg("nl/pol-1"), handle: Handle(7), epoch: Epoch(epoch), holder, emergency: Vec::new() }))
+    sync("nl/pol-1", 7, epoch, holder)
 }
 
 // === Bytes and messages in the wrong place ===
@@ -208,8 +180,7 @@ fn a_partner_ends_nobody_elses_spurt() {
         join_as_partner(world, &mut raw).await;
         for party in ["nl/unit/maas-12", "de/unit/aachen-1", "be/unit/lux-1"] {
             for number in 0..20 {
-                let release = Release { request: RequestId(number), last_seq: None, key_down: false };
-                raw.message(&floor("nl/pol-1", Some(party), FloorBody::Release(release))).await;
+                raw.message(&floor("nl/pol-1", Some(party), release(number))).await;
             }
         }
         raw.message(&Message::EmergencyEnd { talkgroup: tg("nl/pol-1"), party: Some(id("nl/unit/maas-12")) }).await;
@@ -223,22 +194,18 @@ fn a_partner_does_not_arbitrate() {
     during_a_call(132, async |world, mut raw| {
         let handle = join_as_partner(world, &mut raw).await;
         let spurt = Spurt::from_bits(0x7f00_0001);
-        let taken = Taken { spurt, talker: talker("be/unit/lux-1"), tier: Tier::Emergency, via: None, elapsed_ms: 0 };
-        let granted = Granted { request: RequestId(1), spurt, duration_s: 60, tier: Tier::Emergency, own_side_only: false };
-        let revoke = Revoke { request: RequestId(1), spurt, cause: RevokeCause::Preempted, grace_ms: 0 };
-        let idle = Idle { spurt, last_seq: None, cause: Some(RevokeCause::Disconnected), followed: false };
-        for body in [FloorBody::Taken(taken), FloorBody::Granted(granted), FloorBody::Revoke(revoke), FloorBody::Idle(idle)] {
+        let bodies = [
+            taken(spurt, "be/unit/lux-1", Tier::Emergency),
+            granted(1, spurt, Tier::Emergency),
+            revoke(1, spurt, RevokeCause::Preempted),
+            idle(spurt, Some(RevokeCause::Disconnected)),
+        ];
+        for body in bodies {
             for party in [None, Some("nl/unit/maas-12"), Some("nl/unit/maas-13"), Some("be/unit/lux-1")] {
                 raw.message(&floor("nl/pol-1", party, body.clone())).await;
             }
         }
-        raw.message(&Message::EmergencyState {
-            talkgroup: tg("nl/pol-1"),
-            active: true,
-            originator: id("de/unit/aachen-1"),
-            units: Vec::new(),
-        })
-        .await;
+        raw.message(&emergency("nl/pol-1", true, "de/unit/aachen-1", &[])).await;
         // Voice under its own number and under everybody's, far more than a talker says.
         for seq in 0..200 {
             for number in [spurt, Spurt::from_bits(0x0100_0001), Spurt::from_bits(0x0a00_0001), Spurt::from_bits(0x0b00_0001)] {
@@ -268,8 +235,8 @@ fn a_partner_talks_of_no_agreement_but_its_own() {
     during_a_call(133, async |world, mut raw| {
         raw.message(&Message::Hello(Hello::ours())).await;
         // The agreement between nl and de, as de says it, and one that nobody configured.
-        let stolen = words_of(world, "de");
-        let invented = Agreement { name: "EMR-invented".into(), ..words_of(world, "be") };
+        let stolen = words_between(world, "de", "nl");
+        let invented = Agreement { name: "EMR-invented".into(), ..words_between(world, "be", "nl") };
         raw.message(&Message::Agreements(vec![stolen, invented])).await;
         raw.message(&sync_of(9, None)).await;
         beating(&raw, sleep(ms(500))).await;
@@ -282,7 +249,7 @@ fn a_partner_talks_of_no_agreement_but_its_own() {
 #[test]
 fn a_partner_that_floods_loses_its_session() {
     let sync = |round: u32| sync_of(u8::try_from(round % 251).expect("below 256"), None);
-    let state = |_| Message::EmergencyState { talkgroup: tg("nl/pol-1"), active: true, originator: id("be/unit/lux-1"), units: Vec::new() };
+    let state = |_| emergency("nl/pol-1", true, "be/unit/lux-1", &[]);
     let request = |number| floor("nl/pol-1", Some("be/unit/lux-1"), request(number, Tier::Normal, Some("be/unit/lux-1")));
     // Requests are answered, and whoever does not leave the answers their time is too slow for them.
     let floods: [(&dyn Fn(u32) -> Message, Reason); 3] =
@@ -305,7 +272,7 @@ fn a_partner_that_floods_loses_its_session() {
 fn a_partner_that_claims_a_talker_in_its_sync_is_judged_as_in_a_request() {
     during_a_call(135, async |world, mut raw| {
         raw.message(&Message::Hello(Hello::ours())).await;
-        raw.message(&Message::Agreements(vec![words_of(world, "be")])).await;
+        raw.message(&Message::Agreements(vec![words_between(world, "be", "nl")])).await;
         let named = talker("de/unit/aachen-1");
         let holder = Holder { request: RequestId(1), priority: Priority::of(Tier::Emergency), talker: named, elapsed_ms: 10 };
         let mut sync = Sync { talkgroup: tg("nl/pol-1"), handle: Handle(7), epoch: Epoch(9), holder: Some(holder), emergency: Vec::new() };
@@ -327,7 +294,7 @@ fn under_a_false_home(seed: u64, play: impl AsyncFnOnce(&mut World, &mut Raw, &m
         let mut other = world.radio("be", "lux-2").await;
         let mut raw = world.raw_peer("nl", "be").await;
         raw.message(&Message::Hello(Hello::ours())).await;
-        raw.message(&Message::Agreements(vec![words_of(world, "nl")])).await;
+        raw.message(&Message::Agreements(vec![words_between(world, "nl", "be")])).await;
         let handle = raw.receive(|message| if let Message::Sync(sync) = message { Some(sync.handle) } else { None }).await;
         raw.message(&sync_of(20, None)).await;
         other.far_side(0, true).await;
@@ -340,15 +307,8 @@ fn a_home_names_only_talkers_that_it_may_speak_for() {
     under_a_false_home(140, async |world, raw, lux, other, _| {
         for (number, name) in (1..).zip(["de/unit/aachen-1", "be/unit/lux-1", "be/unit/ghost"]) {
             let spurt = Spurt::from_bits(0x1400_0000 | number);
-            let taken = Taken { spurt, talker: talker(name), tier: Tier::Emergency, via: None, elapsed_ms: 0 };
-            raw.message(&floor("nl/pol-1", None, FloorBody::Taken(taken))).await;
-            raw.message(&Message::EmergencyState {
-                talkgroup: tg("nl/pol-1"),
-                active: true,
-                originator: id("de/unit/aachen-1"),
-                units: Vec::new(),
-            })
-            .await;
+            raw.message(&floor("nl/pol-1", None, taken(spurt, name, Tier::Emergency))).await;
+            raw.message(&emergency("nl/pol-1", true, "de/unit/aachen-1", &[])).await;
         }
         sleep(ms(200)).await;
         assert!(world.log.contains("talker of an authority that the home may not speak for"), "{:?}", world.log.lines());
@@ -363,8 +323,7 @@ fn a_grant_that_nobody_asked_for_is_given_back() {
     under_a_false_home(141, async |_, raw, lux, _, _| {
         for (number, party) in (1..).zip(["be/unit/lux-1", "be/unit/nobody"]) {
             let spurt = Spurt::from_bits(0x1400_0000 | number);
-            let granted = Granted { request: RequestId(77), spurt, duration_s: 30, tier: Tier::Normal, own_side_only: false };
-            raw.message(&floor("nl/pol-1", Some(party), FloorBody::Granted(granted))).await;
+            raw.message(&floor("nl/pol-1", Some(party), granted(77, spurt, Tier::Normal))).await;
             let released = |message| {
                 let Message::Floor(Floor { party, body: FloorBody::Release(release), .. }) = message else { return None };
                 Some((party, release.request))

@@ -5,11 +5,13 @@
 //! every status of every gateway, and fail the scene at its end.
 
 pub(crate) mod config;
+pub(crate) mod liar;
 mod panics;
 pub(crate) mod radio;
 pub(crate) mod raw;
 pub(crate) mod scene;
 pub(crate) mod watch;
+pub(crate) mod words;
 pub(crate) mod world;
 
 pub(crate) use scene::{bridged, scene};

@@ -1,6 +1,6 @@
 //! A bare QUIC connection with its control stream, for bytes that no honest unit or gateway would send.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use wire::control::{Affiliated, Hello, Message};
 
 use super::World;
 use super::config::host_of;
+use super::liar::Memory;
 
 /// See the module.
 pub(crate) struct Raw {
@@ -68,6 +69,12 @@ impl Raw {
         }
     }
 
+    /// Its connection, the way out and the way in, each for itself.
+    pub(super) fn into_parts(self) -> (Connection, quinn::SendStream, Listening) {
+        let Self { connection, send, recv, decoder, _dialer } = self;
+        (connection, send, Listening { recv, decoder, _dialer })
+    }
+
     /// As a unit: says hello, joins the talkgroup and returns what a member must know.
     pub(crate) async fn join(&mut self, talkgroup: &str) -> Affiliated {
         self.message(&Message::Hello(Hello::ours())).await;
@@ -79,6 +86,27 @@ impl Raw {
 impl std::fmt::Debug for Raw {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Raw").finish_non_exhaustive()
+    }
+}
+
+/// The way in of a bare connection.
+pub(super) struct Listening {
+    recv: quinn::RecvStream,
+    decoder: wire::frame::Decoder,
+    _dialer: Dialer,
+}
+
+impl Listening {
+    /// Remembers every message until the connection ends.
+    pub(super) async fn hear(mut self, memory: Arc<Mutex<Memory>>) {
+        while let Ok(Some(chunk)) = self.recv.read_chunk(4_096, true).await {
+            self.decoder.push(&chunk.bytes);
+            while let Ok(Some(message)) = self.decoder.next_message() {
+                Memory::message(&memory, message);
+            }
+        }
+        // The socket stays until whoever waits for the end of the connection has it.
+        std::future::pending::<()>().await;
     }
 }
 

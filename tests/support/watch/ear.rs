@@ -12,6 +12,10 @@ use super::Sound;
 /// How long a spurt that is over may still be played: 200 ms for its last frame, the rest is the jitter buffer's delay.
 const TAIL: Duration = Duration::from_millis(1_300);
 
+/// How long a voice may be heard before somebody is named.
+const UNNAMED: Duration = Duration::from_secs(3);
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// Who is shown as talking.
 #[derive(Clone, Debug)]
 struct Shown {
@@ -40,6 +44,8 @@ pub(super) struct Ear {
     /// Every voice shown in this session, by its numbers: borders that are cut and heal renumber it.
     voices: Vec<Vec<Spurt>>,
     over: Option<Over>,
+    /// From when to when voice was heard of which nobody is named.
+    unnamed: Option<(Instant, Instant)>,
     last_heard: Option<(u16, Instant)>,
     /// Counts sessions.
     pub(super) session: u32,
@@ -82,6 +88,23 @@ impl Ear {
     fn end(&mut self, over: Over) {
         if self.over.is_none_or(|known| over.spurt.is_after(known.spurt)) {
             self.over = Some(over);
+        }
+    }
+
+    /// Whether it is shown who talks under that number, and that this is one for whom the test says yes.
+    pub(super) fn named(&mut self, spurt: Spurt, now: Instant, fits: impl Fn(&Identity) -> bool) -> Result<(), String> {
+        match &self.shown {
+            Some(shown) if shown.spurt == spurt => {
+                self.unnamed = None;
+                if fits(&shown.talker) { Ok(()) } else { Err(format!("{spurt}, shown as {}", shown.talker)) }
+            }
+            // Its tail, or before its time.
+            Some(_) | None => {
+                // A voice that paused for a second is another one.
+                let since = self.unnamed.filter(|(_, last)| super::within(*last, now, PAUSE)).map_or(now, |(since, _)| since);
+                self.unnamed = Some((since, now));
+                if super::within(since, now, UNNAMED) { Ok(()) } else { Err(format!("{spurt}, for {:?} nobody is named", now - since)) }
+            }
         }
     }
 

@@ -47,6 +47,9 @@ pub(crate) struct Sound {
 }
 
 impl Sound {
+    /// Whoever says what no unit says: a gateway that lies.
+    pub(crate) const FORGED: u16 = u16::MAX;
+
     /// A payload as long as an Opus frame of speech.
     pub(crate) fn payload(self) -> Vec<u8> {
         let mut bytes = vec![0x5a; 60];
@@ -303,7 +306,8 @@ impl Watch {
     fn displaced(&mut self, number: u16, now: Instant) {
         self.totals.displaced += 1;
         let own = &self.units[usize::from(number)];
-        let Some(from) = own.mouth.live_since().filter(|_| self.calm_since().is_some()) else { return };
+        let truthful = self.rules.liars.is_empty() && self.calm_since().is_some();
+        let Some(from) = own.mouth.live_since().filter(|_| truthful) else { return };
         let met = self.units.iter().any(|other| other.identity != own.identity && other.mouth.talked_between(from, now));
         if !met {
             let who = own.identity.clone();
@@ -317,6 +321,10 @@ impl Watch {
     pub(crate) fn heard(&mut self, number: u16, spurt: Spurt, payload: &[u8]) -> Option<Sound> {
         let now = Instant::now();
         self.totals.frames += 1;
+        if let Some(sound) = Sound::read(payload).filter(|sound| sound.talker == Sound::FORGED && !self.rules.liars.is_empty()) {
+            self.forged(number, spurt, sound, now);
+            return None;
+        }
         let Some(sound) = Sound::read(payload).filter(|sound| usize::from(sound.talker) < self.units.len()) else {
             let who = &self.units[usize::from(number)].identity;
             self.breach(&format!("{who} hears what no unit said"));
@@ -340,6 +348,21 @@ impl Watch {
             self.breach(&format!("{who} hears {name}: {what}"));
         }
         Some(sound)
+    }
+}
+
+impl Watch {
+    /// The voice of a liar: it may be heard like any other, once and in order, while the unit is shown somebody of the liar's
+    /// own country, or nobody yet.
+    fn forged(&mut self, number: u16, spurt: Spurt, sound: Sound, now: Instant) {
+        let (began, liars) = (self.began, self.rules.liars.clone());
+        let unit = self.unit(number);
+        let named = unit.ear.named(spurt, now, |talker| liars.contains(talker.authority.as_str()));
+        let played = unit.ear.hears(spurt, sound, began, now);
+        let who = unit.identity.clone();
+        for what in [named, played].into_iter().filter_map(Result::err) {
+            self.breach(&format!("{who} hears a liar: {what}"));
+        }
     }
 }
 
