@@ -135,7 +135,7 @@ fn a_whole_session_of_a_partner_said_again_is_a_new_session_and_nothing_more() {
         for message in &script {
             scene.liar.say(message).await;
         }
-        let spurt = scene.liar.told("a grant", |message| granted_spurt(message)).await;
+        let spurt = scene.liar.told("a grant", granted_spurt).await;
         let tape: Vec<Bytes> = (0..20).map(|seq| scene.liar.frame(Handle(7), spurt, seq, Tier::Normal)).collect();
         for _ in 0..2 {
             let mut again = Liar::dial(world, "be", "nl").await;
