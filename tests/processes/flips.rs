@@ -5,7 +5,8 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::stage::{Harm, Process, Relay, Stage, say};
+use crate::relay::{Harm, Relay};
+use crate::stage::{Process, Stage, say};
 
 /// One datagram in so many is harmed on each of the three ways of a call across the border.
 const ONE_IN: u32 = 20;

@@ -10,4 +10,5 @@ mod deaths;
 mod figures;
 mod flips;
 mod operator;
+mod relay;
 mod talking;

@@ -1,8 +1,7 @@
 //! Two countries as folders, processes and free ports on loopback.
 
-mod ports;
+pub(crate) mod ports;
 mod process;
-mod relay;
 
 use std::fs;
 use std::path::PathBuf;
@@ -16,7 +15,6 @@ use tempfile::TempDir;
 
 use process::{PATIENCE, binary};
 pub(crate) use process::{Process, at_ms, say, wait_for};
-pub(crate) use relay::{Harm, Relay};
 
 /// One country's ports.
 #[derive(Clone, Copy)]

@@ -11,7 +11,7 @@ use std::time::Duration;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use super::ports;
+use crate::stage::ports;
 
 /// How long a thread waits for a datagram before it looks whether the relay is still wanted.
 const LOOK: Duration = Duration::from_millis(50);
