@@ -48,6 +48,8 @@ pub(super) struct Watch {
     ears: BTreeMap<Handle, Ear>,
     /// Grants that a session holds or held, by spurt.
     grants: BTreeSet<(SessionId, u32)>,
+    /// The newest of them, by session.
+    newest: BTreeMap<SessionId, Spurt>,
     /// Last frames, by source and spurt; unlike ears they stay the same with another plan.
     lasts: BTreeSet<(SessionId, u32, u16)>,
     own: BTreeSet<TalkgroupId>,
@@ -56,7 +58,7 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) fn new(plan: &Plan) -> Self {
         let (open, ears, own) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
-        let mut watch = Self { open, ears, grants: BTreeSet::new(), lasts: BTreeSet::new(), own };
+        let mut watch = Self { open, ears, grants: BTreeSet::new(), newest: BTreeMap::new(), lasts: BTreeSet::new(), own };
         watch.plan(plan);
         watch
     }
@@ -135,7 +137,17 @@ impl Watch {
             known.up = true;
         }
         if let Message::Floor(Floor { body: FloorBody::Granted(granted), .. }) = message {
-            self.grants.insert((session, granted.spurt.to_bits()));
+            self.granted(session, granted.spurt);
+        }
+    }
+
+    /// Syncs of peers that lie may drive one talker's number round the whole circle of epochs: its frames then begin anew.
+    fn granted(&mut self, session: SessionId, spurt: Spurt) {
+        let other_before = self.newest.insert(session, spurt).is_some_and(|newest| newest != spurt);
+        let known = !self.grants.insert((session, spurt.to_bits()));
+        if other_before && known {
+            let round = self.ears.values_mut().filter(|ear| ear.heard == Some((spurt, session)));
+            round.for_each(|ear| ear.frames.clear());
         }
     }
 
@@ -164,7 +176,8 @@ impl Watch {
             self.lasts.insert(name);
         }
         // The last frame of a spurt is sent three times.
-        let left = ear.frames.entry(seq.0).or_insert(if self.lasts.contains(&name) { 3 } else { 1 });
+        let copies = if self.lasts.contains(&name) { 3 } else { 1 };
+        let left = ear.frames.entry(seq.0).or_insert(copies);
         assert!(*left > 0, "frame {} of {spurt} leaves again", seq.0);
         *left -= 1;
     }
