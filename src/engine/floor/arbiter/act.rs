@@ -143,6 +143,7 @@ impl Arbiter {
 
     fn enqueue(&mut self, claim: Claim, first: bool) {
         if claim.since.is_some() && !first {
+            self.queue.remove(&claim.party);
             let body = FloorBody::Deny { request: claim.request, cause: DenyCause::Displaced };
             self.out.push_back(Say::To(claim.party, body));
             return;

@@ -136,18 +136,22 @@ impl Arbiter {
         let talks = self.current.as_ref().is_some_and(|current| current.claim.party == claim.party);
         if talks {
             self.request_of_talker(claim, now);
-        } else if self
-            .queue
-            .find(&claim.party)
-            .is_some_and(|waiting| waiting.request == claim.request && waiting.priority >= claim.priority)
-        {
-            // A repeat of a waiting request: only the position is said again.
+        } else if self.repeats_a_waiting_one(&claim) {
             self.queue.tell_again(&claim.party);
             self.tell_positions();
         } else {
             let event = self.classify(&claim);
             self.apply(event, Some(claim), now);
         }
+    }
+
+    /// A repeat of a waiting request: only the position is said again. A talker that its own side has let on meanwhile does not
+    /// wait any more.
+    fn repeats_a_waiting_one(&self, claim: &Claim) -> bool {
+        self.queue.find(&claim.party).is_some_and(|waiting| {
+            let same = waiting.request == claim.request && waiting.priority >= claim.priority;
+            same && waiting.since.is_some() == claim.since.is_some()
+        })
     }
 
     fn request_of_talker(&mut self, claim: Claim, now: Instant) {

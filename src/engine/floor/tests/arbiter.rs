@@ -323,6 +323,17 @@ fn a_continuing_claim_is_granted_or_denied_but_never_waits() {
 }
 
 #[test]
+fn a_waiting_claim_that_its_own_side_let_on_meanwhile_is_denied_and_waits_no_more() {
+    let mut bench = Bench::new();
+    bench.request(1, 1, SOS);
+    assert_eq!(bench.request(2, 1, SOS), ["2: queued #1 at 1"]);
+    assert_eq!(bench.request(3, 1, normal()), ["3: queued #1 at 2"]);
+    bench.arbiter.request(Claim { since: Some(bench.now), ..claim(2, 1, SOS) }, bench.now);
+    assert_eq!(bench.said(), ["2: deny #1 displaced", "3: queued #1 at 1"]);
+    assert_eq!(bench.queue(), [3]);
+}
+
+#[test]
 fn a_continuing_claim_that_is_not_next_any_more_is_denied() {
     let granted_after_the_grace = |bench: &mut Bench| {
         bench.request(1, 1, Priority::normal(10));
