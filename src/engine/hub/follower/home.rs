@@ -51,7 +51,11 @@ impl Follower {
             },
             FloorBody::Deny { request, cause } => party().map_or_else(Vec::new, |party| self.denied(&party, *request, *cause, gate, now)),
             FloorBody::Queued { request, .. } => {
-                let waits = party().filter(|party| self.asked.queued(party, *request) && self.mistrust.may_tell_position(now));
+                // A talker that the home has yet to decide on talks meanwhile; told to wait, it would fall silent.
+                let talks =
+                    |party: &Party| matches!(&self.talking, Some(Talking::Local { claim, granted: false, .. }) if claim.party == *party);
+                let waits = party().filter(|party| !talks(party));
+                let waits = waits.filter(|party| self.asked.queued(party, *request) && self.mistrust.may_tell_position(now));
                 waits.map(|party| Relay::To(party.session, floor.body.clone())).into_iter().collect()
             }
             FloorBody::Ack { request } => {

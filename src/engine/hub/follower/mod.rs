@@ -254,14 +254,18 @@ impl Follower {
         }
     }
 
-    /// Takes everything apart at a cut: the local talker, then the requests in the order of the queue they waited in.
+    /// Takes everything apart at a cut: the local talker, then the requests in the order of the queue they waited in. A raise of
+    /// the talker's that the home never decided comes first; what it asked for at the same priority is settled by its talking.
     pub(crate) fn dissolve(mut self) -> (Option<Talking>, Vec<Claim>) {
         let talking = self.talking.take();
-        if let Some(Talking::Local { claim, .. }) = &talking {
+        let raise = match &talking {
             // A talker that released may have pressed again; that newer request is still to be decided.
-            self.asked.take(&claim.party, claim.request);
-        }
-        (talking, self.asked.into_queue())
+            Some(Talking::Local { claim, relinquished, .. }) => {
+                self.asked.take(&claim.party, claim.request).filter(|asked| !relinquished && asked.priority > claim.priority)
+            }
+            Some(Talking::Remote { .. }) | None => None,
+        };
+        (talking, raise.into_iter().chain(self.asked.into_queue()).collect())
     }
 
     /// An own member's emergency that the home has not answered in time.

@@ -392,3 +392,25 @@ fn a_late_copy_from_the_border_raises_nothing() {
     assert_eq!(net.talker(NL), None, "the partner gives back a grant that nobody asked for");
     assert_eq!(in_emergency(&net, NL), ["be/unit/c"]);
 }
+
+#[test]
+fn an_emergency_that_meets_the_end_of_the_link_is_one_on_the_own_side() {
+    // Of a talker that raises, and of somebody who waits.
+    for talks_before in [true, false] {
+        let (mut net, [_, c, d]) = trio();
+        if talks_before {
+            net.press(c, Priority::default());
+            net.run(300);
+        }
+        net.cut();
+        net.press(c, Priority::of(SOS));
+        net.run(20);
+        net.drop_link();
+        net.settle();
+        assert!(net.units[c].talks());
+        assert_eq!((in_emergency(&net, BE), net.talker(BE)), (vec!["be/unit/c".into()], Some("be/unit/c".into())));
+        let told = words(&net.told(c));
+        assert!(told.contains(&"granted emergency own_side".into()), "{talks_before}: {told:?}");
+        assert!(words(&net.told(d)).contains(&"emergency true be/unit/c".into()));
+    }
+}

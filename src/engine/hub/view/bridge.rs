@@ -197,6 +197,10 @@ impl View {
             }
             None => {}
         }
+        // An emergency that the home never answered is none of its business any more, but it is one here.
+        for claim in waiting.iter().filter(|claim| claim.priority.tier == Tier::Emergency) {
+            self.raise_emergency(&claim.party.identity, out);
+        }
         if let Side::Arbiter(arbiter) = &mut self.side {
             for claim in waiting {
                 arbiter.request(claim, now);
