@@ -44,6 +44,12 @@ def run(*arguments: str) -> str:
     return done.stdout
 
 
+def inside(name: str, *command: str) -> tuple[str, ...]:
+    """The command that runs a command in a namespace; the process is the same, so signals arrive. Not by `ip netns exec` or `ip -n`,
+    which change mounts and so fail where the root folder is no mount point, as in a chroot."""
+    return ("nsenter", f"--net=/run/netns/{name}", "--", *command)
+
+
 def why_not() -> str | None:
     """Why this machine cannot do it, in words that say what to do; None if it can."""
     if os.geteuid() != 0:
@@ -55,7 +61,7 @@ def why_not() -> str | None:
     try:
         run("ip", "netns", "add", probe)
         try:
-            run("ip", "netns", "exec", probe, "nft", TABLES)
+            run(*inside(probe, "nft", TABLES))
         finally:
             run("ip", "netns", "del", probe)
     except WiresError as error:
@@ -104,8 +110,8 @@ class Space:
         return self.legs["eth0"].address
 
     def inside(self, *command: str) -> tuple[str, ...]:
-        """The command that runs a command in it; the process is the same, so signals arrive."""
-        return ("ip", "netns", "exec", self.name, *command)
+        """The command that runs a command in it."""
+        return inside(self.name, *command)
 
 
 class Wires:
@@ -139,7 +145,7 @@ class Wires:
         """A namespace with a wire for units and one to the border."""
         space = self.unit(name)
         border = self._wire(space, "eth1", BORDER_NET)
-        run("ip", "-n", space.name, "route", "add", f"{BORDER_NET}.0.0/16", "via", border.router)
+        run(*inside(space.name, "ip", "route", "add", f"{BORDER_NET}.0.0/16", "via", border.router))
         return space
 
     def unit(self, name: str) -> Space:
@@ -147,13 +153,13 @@ class Wires:
         space = Space(f"{self.prefix}-{name}")
         self._add(space.name)
         leg = self._wire(space, "eth0", UNITS_NET)
-        run("ip", "-n", space.name, "route", "add", "default", "via", leg.router)
+        run(*inside(space.name, "ip", "route", "add", "default", "via", leg.router))
         return space
 
     def _add(self, name: str) -> None:
         run("ip", "netns", "add", name)
         self.spaces.append(name)
-        run("ip", "-n", name, "link", "set", "lo", "up")
+        run(*inside(name, "ip", "link", "set", "lo", "up"))
 
     def _wire(self, space: Space, device: str, net: str) -> Leg:
         self._legs += 1
@@ -162,8 +168,8 @@ class Wires:
         there = ("peer", "name", device, "netns", space.name)
         run("ip", "link", "add", leg.port, "netns", self.router.name, "type", "veth", *there)
         for where, end, address in ((space.name, device, leg.address), (self.router.name, leg.port, leg.router)):
-            run("ip", "-n", where, "address", "add", f"{address}/24", "dev", end)
-            run("ip", "-n", where, "link", "set", end, "up")
+            run(*inside(where, "ip", "address", "add", f"{address}/24", "dev", end))
+            run(*inside(where, "ip", "link", "set", end, "up"))
         space.legs[device] = leg
         return leg
 
@@ -192,14 +198,14 @@ class Wires:
         bucket = ("root", "tbf", "rate", f"{kbps}kbit", "burst", "3kb", "latency", "200ms")
         for leg in legs:
             for where, device in ((leg.space, leg.device), (self.router.name, leg.port)):
-                run("tc", "-n", where, "qdisc", "replace", "dev", device, *bucket)
+                run(*inside(where, "tc", "qdisc", "replace", "dev", device, *bucket))
 
     def unlimit(self, legs: Iterable[Leg]) -> None:
         """Takes the limit away, if there is one."""
         for leg in legs:
             for where, device in ((leg.space, leg.device), (self.router.name, leg.port)):
                 with contextlib.suppress(WiresError):
-                    run("tc", "-n", where, "qdisc", "del", "dev", device, "root")
+                    run(*inside(where, "tc", "qdisc", "del", "dev", device, "root"))
 
     def hide(self, leg: Leg) -> None:
         """Puts a unit behind NAT, or gives one behind NAT other ports for mappings to come."""
