@@ -51,6 +51,16 @@ impl Faults {
         self.now = now;
     }
 
+    /// A link became another: packets on the way may be overtaken.
+    pub(crate) fn changed(&mut self, path: Path) {
+        self.ended.insert(Place::Path(path), Instant::now());
+    }
+
+    /// Every link without one of its own did.
+    pub(crate) fn changed_everywhere(&mut self) {
+        self.ended.insert(Place::Default, Instant::now());
+    }
+
     pub(crate) fn calm_since(&self) -> Option<Instant> {
         let last = self.ended.values().max().copied().unwrap_or(self.began);
         self.now.is_empty().then_some(last)

@@ -163,7 +163,10 @@ impl Net {
 
     /// The link between hosts that have none of their own.
     pub fn set_default(&self, link: Link) {
-        self.change(|inner| inner.default = link);
+        self.change(|inner| {
+            inner.default = link;
+            inner.faults.changed_everywhere();
+        });
     }
 
     /// The link both ways between two hosts.
@@ -175,7 +178,9 @@ impl Net {
     /// The link one way.
     pub fn set_one_way(&self, from: IpAddr, to: IpAddr, link: Link) {
         self.change(|inner| {
-            inner.links.insert((from, to), link);
+            if inner.links.insert((from, to), link) != Some(link) {
+                inner.faults.changed((from, to));
+            }
         });
     }
 
@@ -197,6 +202,13 @@ impl Net {
         self.change(|inner| {
             inner.cuts.remove(&(a, b));
             inner.cuts.remove(&(b, a));
+        });
+    }
+
+    /// Heals one way.
+    pub fn heal_one_way(&self, from: IpAddr, to: IpAddr) {
+        self.change(|inner| {
+            inner.cuts.remove(&(from, to));
         });
     }
 
@@ -222,7 +234,7 @@ impl Net {
         });
     }
 
-    /// Since when nothing is cut, frozen, losing or narrow anywhere; `None` while something is.
+    /// Since when nothing is cut, frozen, losing or narrow anywhere, and no link has changed; `None` while something is wrong.
     pub fn calm_since(&self) -> Option<Instant> {
         self.inner().faults.calm_since()
     }
@@ -230,6 +242,12 @@ impl Net {
     /// The same for one path and both its hosts.
     pub fn clear_since(&self, a: IpAddr, b: IpAddr) -> Option<Instant> {
         self.inner().faults.clear_since(a, b)
+    }
+
+    /// Whether packets may overtake each other somewhere.
+    pub fn reorders(&self) -> bool {
+        let inner = self.inner();
+        inner.links.values().chain([&inner.default]).any(|link| link.reorder)
     }
 
     /// Changes links or faults, and keeps account of it.

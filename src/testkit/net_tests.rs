@@ -167,6 +167,7 @@ fn a_network_knows_since_when_it_is_calm() {
         net.heal(a, b);
         let healed = Instant::now();
         assert_eq!((net.calm_since(), net.clear_since(a, b), net.clear_since(a, c)), (None, Some(healed), None));
+        assert_eq!(net.clear_since(b, c), None);
         sleep(Duration::from_secs(1)).await;
         net.thaw(c);
         assert_eq!((net.calm_since(), net.clear_since(b, c)), (Some(Instant::now()), Some(Instant::now())));
