@@ -225,7 +225,6 @@ impl Hub {
                 emergency: view.emergencies_for(&far),
             };
             self.out.control(session, Message::Sync(Box::new(answer)));
-            self.out.event(Event::Epoch(epoch));
             view.attach_partner(far, epoch, now, &mut self.out);
             view.emergencies_from_partner(session, &sync.emergency, now, &mut self.out);
             if let Some(holder) = &sync.holder {
@@ -250,7 +249,6 @@ impl Hub {
                 view.stay_alone(far, announced.talker.as_ref(), &mut self.out);
                 return;
             }
-            self.out.event(Event::Epoch(sync.epoch));
             let in_emergency = view.settle_emergencies(&far, &announced.emergency, &sync.emergency, &mut self.out);
             view.follow(far, sync.epoch, announced.talker.as_ref(), now, &mut self.out);
             // The last one may have ended at the home while this side was away.

@@ -1,9 +1,9 @@
 //! The border link is cut and heals, with and without talkers.
 
 use bytes::Bytes;
-use wire::control::{Floor, FloorBody, Idle, Message};
+use wire::control::{Floor, FloorBody, Idle, Message, Taken, Talker};
 use wire::datagram::Voice;
-use wire::{Level, Priority, RevokeCause, Seq, Tier};
+use wire::{Level, Priority, RevokeCause, Seq, Spurt, Tier};
 
 use super::net::{BE, NL, Net};
 use super::unit::{be, nl, revoked, words};
@@ -374,4 +374,25 @@ fn the_reach_of_a_grant_is_the_truth_whatever_the_bridge_lacks() {
         assert_eq!(reach(&mut net, a), expected, "{what}, in mid-call");
         net.release(a);
     }
+}
+
+/// A third country that comes and goes has the home renumber; the partner hears of it in what the home says next.
+#[test]
+fn a_partner_keeps_the_epochs_that_its_home_begins_for_others() {
+    let (mut net, [a, _, c, _]) = four();
+    let kept = |net: &Net| {
+        net.events[BE].iter().rev().find_map(|event| if let crate::hub::Event::Epoch(epoch) = event { Some(*epoch) } else { None })
+    };
+    net.say(c, 100);
+    let before = kept(&net).expect("the sync's epoch");
+    // As if the home had met somebody else: what it says next is of a newer epoch.
+    let newer = before.next();
+    let spurt = Spurt::start_of(newer).next();
+    let talker = Talker { identity: net.units[a].identity.clone(), alias: String::new(), agency: String::new() };
+    let taken = Taken { spurt, talker, tier: Tier::Normal, via: None, elapsed_ms: 0 };
+    let floor = Floor { talkgroup: "nl/pol-1".parse().unwrap(), party: None, body: FloorBody::Taken(taken) };
+    let (session, now) = (net.border_session(), net.now);
+    net.hubs[BE].handle_message(session, Message::Floor(floor), now);
+    net.settle();
+    assert_eq!(kept(&net), Some(newer));
 }

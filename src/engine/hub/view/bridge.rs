@@ -11,7 +11,7 @@ use crate::floor::Party;
 use crate::floor::arbiter::{Arbiter, Current};
 use crate::hub::bridges::Far;
 use crate::hub::follower::{self, Follower, Talking};
-use crate::hub::output::{Event, Outbox};
+use crate::hub::output::Outbox;
 use crate::hub::rights::judge_foreign;
 
 impl View {
@@ -41,6 +41,7 @@ impl View {
         if let Side::Arbiter(arbiter) = &mut self.side {
             arbiter.renumber(epoch, now);
         }
+        self.keep_epoch(out);
         self.drain(now, out);
     }
 
@@ -80,6 +81,7 @@ impl View {
             self.begin_epoch(epoch, out);
             self.gate.cut_all();
         }
+        self.keep_epoch(out);
         self.renew_listeners();
     }
 
@@ -209,7 +211,7 @@ impl View {
                 self.begin_epoch(epoch, out);
             }
         }
-        out.event(Event::Epoch(epoch));
+        self.keep_epoch(out);
     }
 
     /// Nobody talks, and numbers go on in this epoch: every member must hear of it.

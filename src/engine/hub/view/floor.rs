@@ -166,6 +166,7 @@ impl View {
         }
         let relays = follower.handle(floor, &mut self.gate, member, now, out);
         self.relay(relays, now, out);
+        self.keep_epoch(out);
     }
 
     pub(crate) fn relay(&mut self, relays: Vec<Relay>, now: Instant, out: &mut Outbox) {

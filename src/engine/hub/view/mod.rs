@@ -18,7 +18,7 @@ use wire::{Authority, Epoch, Handle, Identity, Level, Reason, RevokeCause, Seq, 
 
 use super::bridges::Far;
 use super::follower::{Follower, Talking};
-use super::output::{Fanout, Outbox, Output};
+use super::output::{Event, Fanout, Outbox, Output};
 use super::rights::judge_local;
 use crate::Deadline;
 use crate::floor::arbiter::Arbiter;
@@ -84,6 +84,8 @@ pub(crate) struct View {
     last_frame: Option<LastFrame>,
     /// The session from which the newest spurt came.
     source: Option<SessionId>,
+    /// The newest epoch that was told for keeping.
+    kept: Epoch,
     calls: Calls,
 }
 
@@ -107,6 +109,7 @@ impl View {
             listeners: Arc::from([]),
             last_frame: None,
             source: None,
+            kept: epoch,
             calls: Calls::default(),
         }
     }
@@ -121,6 +124,15 @@ impl View {
             // An arbiter numbers ahead of the gate: its first spurt has yet to come.
             Side::Arbiter(arbiter) => self.gate.newest().epoch.max(arbiter.newest().epoch),
             Side::Partner(follower) => self.gate.newest().epoch.max(follower.epoch),
+        }
+    }
+
+    /// Tells an epoch that is new here, whoever began it: after a restart this gateway must number above it.
+    pub(super) fn keep_epoch(&mut self, out: &mut Outbox) {
+        let epoch = self.epoch();
+        if epoch.is_after(self.kept) {
+            self.kept = epoch;
+            out.event(Event::Epoch(epoch));
         }
     }
 
@@ -302,6 +314,7 @@ impl View {
                     Admit::Begins => {
                         let ended = follower.begun_by_voice(voice.spurt, now);
                         self.relay(ended, now, out);
+                        self.keep_epoch(out);
                         true
                     }
                     Admit::Duplicate | Admit::Stale => false,
