@@ -142,7 +142,9 @@ impl Arbiter {
     }
 
     fn enqueue(&mut self, claim: Claim, first: bool) {
-        if claim.since.is_some() && !first {
+        // Whoever talks already on its own side is not displaced by one that only has its last frame on the way.
+        let next = first || (self.state == State::Draining && self.queue.is_empty());
+        if claim.since.is_some() && !next {
             self.queue.remove(&claim.party);
             let body = FloorBody::Deny { request: claim.request, cause: DenyCause::Displaced };
             self.out.push_back(Say::To(claim.party, body));

@@ -334,6 +334,18 @@ fn a_waiting_claim_that_its_own_side_let_on_meanwhile_is_denied_and_waits_no_mor
 }
 
 #[test]
+fn a_continuing_claim_is_not_displaced_by_a_talker_that_has_released() {
+    let mut bench = Bench::new();
+    bench.request(1, 1, normal());
+    bench.talk(1, 0, 100);
+    bench.release(1, 1, Some(9));
+    bench.arbiter.request(Claim { since: Some(bench.now), ..claim(2, 1, normal()) }, bench.now);
+    assert_eq!(bench.said(), ["2: queued #1 at 1"]);
+    bench.wait(200);
+    assert_eq!(bench.holder(), Some(2));
+}
+
+#[test]
 fn a_continuing_claim_that_is_not_next_any_more_is_denied() {
     let granted_after_the_grace = |bench: &mut Bench| {
         bench.request(1, 1, Priority::normal(10));
