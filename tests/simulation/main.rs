@@ -12,6 +12,7 @@ mod flips;
 mod hostile;
 mod hostile_home;
 mod hostile_peer;
+mod life;
 mod logs;
 mod pauses;
 mod peers;

@@ -1,83 +1,115 @@
-//! Random lives: seeds drive presses, releases, emergencies, cuts, heals, kills and lossy links; the watch asserts its
-//! invariants on every event, and in the end every floor is free and both sides agree.
+//! Seeds: lives that nobody thought of. A few with every run of the tests; `tools/simulate` runs as many as it is asked for.
 
-use std::time::Duration;
+use std::io::Write as _;
+use std::path::Path;
 
-use rand::rngs::SmallRng;
-use rand::{Rng, SeedableRng};
-use testkit::Link;
-use tokio::time::sleep;
-use wire::{Level, Priority, Tier};
-
-use crate::support::radio::Radio;
+use crate::life::generate::script;
+use crate::life::shrink::shrink;
+use crate::life::{Script, live};
 use crate::support::watch::Totals;
-use crate::support::world::ip;
-use crate::support::{World, bridged};
 
-/// Seeds of one run; `TALKBRIDGE_SEEDS` and `TALKBRIDGE_FROM` choose others.
+/// Seeds of an ordinary run.
 const SEEDS: u64 = 24;
-const STEPS: u32 = 60;
+
+/// Breaches shown of one life.
+const SHOWN: usize = 5;
 
 fn from_env(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
+fn say(line: &str) {
+    writeln!(std::io::stdout(), "{line}").expect("stdout");
+}
+
+/// Lives a seed; `Err` tells what broke, with the script cut down to what it takes.
+fn judge(seed: u64, script: &Script) -> Result<Totals, String> {
+    let verdict = live(seed, script);
+    if verdict.breaches.is_empty() {
+        return Ok(verdict.totals);
+    }
+    let before = script.steps.len();
+    let (short, verdict) = shrink(seed, script, verdict);
+    let more = verdict.breaches.len().saturating_sub(SHOWN);
+    let breaches = verdict.breaches.iter().take(SHOWN).map(|what| format!("\n  {what}")).collect::<String>();
+    Err(format!("seed {seed} breaks:{breaches}\n  and {more} more\nby {} of {before} steps:\n{short}", short.steps.len()))
+}
+
+fn add(sum: &mut Totals, one: Totals) {
+    let fields = [
+        (&mut sum.frames, one.frames),
+        (&mut sum.grants, one.grants),
+        (&mut sum.preemptions, one.preemptions),
+        (&mut sum.splits, one.splits),
+        (&mut sum.heals, one.heals),
+        (&mut sum.kills, one.kills),
+        (&mut sum.own_side, one.own_side),
+        (&mut sum.displaced, one.displaced),
+    ];
+    for (sum, one) in fields {
+        *sum += one;
+    }
+}
+
 #[test]
 fn no_seed_breaks_an_invariant() {
-    let (from, seeds) = (from_env("TALKBRIDGE_FROM", 1_000), from_env("TALKBRIDGE_SEEDS", SEEDS));
-    let (mut frames, mut grants) = (0, 0);
-    for seed in from..from + seeds {
-        bridged(seed, async |world| {
-            let totals = life(world, seed).await;
-            frames += totals.frames;
-            grants += totals.grants;
-        });
-    }
-    assert!(frames > 500 * seeds && grants > 5 * seeds, "{frames} frames and {grants} grants judged in {seeds} lives prove nothing");
-}
-
-/// One life; returns what was judged.
-async fn life(world: &mut World, seed: u64) -> Totals {
-    let mut rng = SmallRng::seed_from_u64(seed);
-    let mut radios = Vec::new();
-    for (code, name) in [("nl", "maas-12"), ("nl", "maas-13"), ("be", "lux-1"), ("be", "lux-2")] {
-        radios.push(world.radio(code, name).await);
-    }
-    let loss = [0.0, 0.0, 0.02, 0.05][rng.random_range(0..4)];
-    world.net.set_link(ip("nl"), ip("be"), Link::delayed(Duration::from_millis(rng.random_range(2..40))).losing(loss));
-    let mut cut = false;
-    for _ in 0..STEPS {
-        let index = rng.random_range(0..radios.len());
-        match rng.random_range(0..20) {
-            0..=8 => press(&mut radios[index], &mut rng).await,
-            9..=14 => radios[index].release().await,
-            15 => radios[index].end_emergency().await,
-            16 | 17 => {
-                cut = !cut;
-                if cut { world.cut() } else { world.heal() }
-            }
-            18 => radios[index].hush(),
-            _ => sleep(Duration::from_millis(2_500)).await,
+    let mut sum = Totals::default();
+    for seed in 1..=SEEDS {
+        match judge(seed, &script(seed)) {
+            Ok(totals) => add(&mut sum, totals),
+            Err(why) => panic!("{why}"),
         }
-        sleep(Duration::from_millis(rng.random_range(1..900))).await;
     }
-    world.heal();
-    for radio in &mut radios {
-        radio.release().await;
-        radio.end_emergency().await;
+    let Totals { frames, grants, preemptions, splits, heals, kills, own_side, .. } = sum;
+    assert!(frames > 5_000 * SEEDS, "{frames} frames judged in {SEEDS} lives prove nothing");
+    for (count, what) in [
+        (grants, "grants"),
+        (preemptions, "pre-emptions"),
+        (splits, "splits"),
+        (heals, "heals"),
+        (kills, "kills"),
+        (own_side, "own-side emergencies"),
+    ] {
+        assert!(count > SEEDS, "{count} {what} in {SEEDS} lives prove nothing");
     }
-    world.until("the bridge is active again", |w| w.bridge_state("nl") == "active" && w.bridge_state("be") == "active").await;
-    world.until("every floor is free", |w| w.talker("nl").is_none() && w.talker("be").is_none()).await;
-    let queues = |code: &str| world.status(code).floors.iter().map(|floor| floor.queue.len()).sum::<usize>();
-    assert_eq!((queues("nl"), queues("be")), (0, 0), "somebody waits for ever");
-    world.watch().totals
 }
 
-async fn press(radio: &mut Radio, rng: &mut SmallRng) {
-    let tier = [Tier::Normal, Tier::Normal, Tier::Normal, Tier::Peril, Tier::Emergency][rng.random_range(0..5)];
-    let priority = Priority { tier, dispatcher: false, level: Level(rng.random_range(0..64)) };
-    // Not affiliated for the moment: the user presses in vain, as in life.
-    if radio.is_joined() {
-        radio.press_at(priority).await;
+#[test]
+fn a_life_is_the_same_when_it_is_lived_again_and_when_it_is_read_from_text() {
+    let written = script(7);
+    let read: Script = written.to_string().parse().expect("what was written can be read");
+    assert_eq!(read, written);
+    assert_eq!(live(7, &written), live(7, &read));
+}
+
+/// Not for an ordinary run: what `tools/simulate` asks for in the environment.
+#[test]
+#[ignore = "run by tools/simulate"]
+fn the_seeds_that_were_asked_for() {
+    if let Some(path) = std::env::var_os("TALKBRIDGE_SCRIPT") {
+        let text = std::fs::read_to_string(Path::new(&path)).expect("a script");
+        let (seed, script) = (from_env("TALKBRIDGE_FROM", 1), text.parse::<Script>().expect("a script"));
+        let verdict = live(seed, &script);
+        say(&format!("broken: {:#?}", verdict.breaches));
+        assert!(verdict.breaches.is_empty());
+        return;
     }
+    let (from, seeds, step) = (from_env("TALKBRIDGE_FROM", 1), from_env("TALKBRIDGE_SEEDS", 1), from_env("TALKBRIDGE_STEP", 1));
+    let mut sum = Totals::default();
+    let mut broken = 0;
+    for seed in (from..).step_by(usize::try_from(step).expect("a small step")).take(usize::try_from(seeds).expect("seeds")) {
+        match judge(seed, &script(seed)) {
+            Ok(totals) => add(&mut sum, totals),
+            Err(why) => {
+                broken += 1;
+                say(&why);
+            }
+        }
+        say(&format!("lived {seed}"));
+    }
+    let Totals { frames, grants, preemptions, splits, heals, kills, own_side, displaced } = sum;
+    say(&format!(
+        "totals seeds={seeds} broken={broken} frames={frames} grants={grants} preemptions={preemptions} splits={splits} heals={heals} kills={kills} own_side={own_side} displaced={displaced}"
+    ));
+    assert_eq!(broken, 0, "seeds that break an invariant");
 }

@@ -245,6 +245,12 @@ impl Radio {
         log.heard.iter().filter(|(at, sound)| *at >= since && sound.talker == talker.number).count()
     }
 
+    /// Frames heard from a talker that it said after so many others.
+    pub(crate) fn heard_after(&self, talker: &Self, count: u32) -> usize {
+        let log = self.log.lock().expect("no panic");
+        log.heard.iter().filter(|(_, sound)| sound.talker == talker.number && sound.count > count).count()
+    }
+
     /// The longest time between two frames of a talker that were heard in a row.
     pub(crate) fn longest_pause(&self, talker: &Self) -> Duration {
         let log = self.log.lock().expect("no panic");

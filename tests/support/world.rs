@@ -15,6 +15,7 @@ use gateway::report::Reporter;
 use gateway::status::{Status, StatusBoard};
 use pki::{Authority, Issued, Kind, Lifetime, Request};
 use testkit::{Capture, Link, Net};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tracing::Level;
@@ -56,7 +57,8 @@ pub(crate) struct Country {
     /// The certificate its gateway runs with.
     pub(crate) certificate_pem: String,
     keys: Keys,
-    epoch: Epoch,
+    /// The newest epoch in use, as it would lie in the state folder.
+    epochs: watch::Receiver<Epoch>,
 }
 
 /// Countries, the network between them, and everybody's events.
@@ -93,7 +95,7 @@ impl World {
             records: Arc::default(),
             certificate_pem: String::new(),
             keys: Keys::simulated(seed ^ u64::from(code.as_bytes()[0])),
-            epoch: Epoch(0),
+            epochs: watch::channel(Epoch(0)).1,
         };
         let countries: BTreeMap<String, Country> = codes.iter().map(|code| ((*code).to_owned(), country(code))).collect();
         let boards = countries.iter().map(|(code, country)| (code.clone(), country.board.clone())).collect();
@@ -229,14 +231,14 @@ impl World {
         let (seed, redactor) = (self.seed, self.redactor.clone());
         let country = self.country(code);
         country.certificate_pem = certificate_pem;
-        country.epoch = country.epoch.next();
+        let epoch = country.epochs.borrow().next();
         let (records, kept) = Records::sink_for_tests();
         let before = std::mem::take(&mut *country.records.lock().expect("no panic"));
         kept.lock().expect("no panic").extend(before);
         country.records = kept;
-        let (reporter, _epochs) =
-            Reporter::new(config.gateway.clone(), records, country.board.clone(), redactor, Arc::clone(&clock), country.epoch);
-        let setup = Setup { config, own, trust, keys: country.keys.reseeded(seed), epoch: country.epoch, sockets, clock, seed, reporter };
+        let (reporter, epochs) = Reporter::new(config.gateway.clone(), records, country.board.clone(), redactor, Arc::clone(&clock), epoch);
+        country.epochs = epochs;
+        let setup = Setup { config, own, trust, keys: country.keys.reseeded(seed), epoch, sockets, clock, seed, reporter };
         country.gateway = Some(Gateway::start(setup).expect("free addresses"));
         self.watch().gateway(code, true);
     }

@@ -108,8 +108,8 @@ impl Ear {
         }
     }
 
-    /// Judges a frame that is played now.
-    pub(super) fn hears(&mut self, spurt: Spurt, sound: Sound, said: Instant, now: Instant) -> Result<(), String> {
+    /// Judges a frame that is played now; `in_time`: nothing has held packets up lately.
+    pub(super) fn hears(&mut self, spurt: Spurt, sound: Sound, said: Instant, in_time: bool, now: Instant) -> Result<(), String> {
         self.last_heard = Some((sound.talker, now));
         let newest = self.newest.insert(sound.talker, sound.count);
         if newest.is_some_and(|newest| sound.count <= newest) {
@@ -133,7 +133,7 @@ impl Ear {
         if over.cut && now > over.at {
             return Err(format!("frame {} of {spurt}, which was cut", sound.count));
         }
-        if !super::within(over.at, now, TAIL) {
+        if in_time && !super::within(over.at, now, TAIL) {
             return Err(format!("frame {} of {spurt}, long over", sound.count));
         }
         Ok(())

@@ -36,6 +36,10 @@ use views::Views;
 const BREACHES_MAX: usize = 40;
 /// How long after it asked a unit may still be shown as the talker: the slowest message of the worst network.
 const ASKED_WITHIN: Duration = Duration::from_secs(30);
+/// So long after packets were held up, old ones may still be played.
+const HELD_UP: Duration = Duration::from_secs(6);
+/// How long ago somebody of another country may have fallen silent who still displaces a talker: the way there and back, and the tail.
+const STILL_TALKS: Duration = Duration::from_millis(1_000);
 
 /// What a test frame says: who speaks, and the how manyth frame of that unit it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,6 +183,9 @@ impl Watch {
     /// The key goes down or is raised.
     pub(crate) fn pressed(&mut self, number: u16, priority: Priority) {
         self.unit(number).mouth.pressed(priority);
+        if priority.tier > Tier::Normal {
+            self.views.urgent(Instant::now());
+        }
     }
 
     /// The unit says its next frame.
@@ -308,7 +315,10 @@ impl Watch {
         let own = &self.units[usize::from(number)];
         let truthful = self.rules.liars.is_empty() && self.calm_since().is_some();
         let Some(from) = own.mouth.live_since().filter(|_| truthful) else { return };
-        let met = self.units.iter().any(|other| other.identity != own.identity && other.mouth.talked_between(from, now));
+        let met = self.units.iter().filter(|other| other.identity != own.identity).any(|other| {
+            let abroad = other.identity.authority != own.identity.authority;
+            other.mouth.talked_between(if abroad { from - STILL_TALKS } else { from }, now)
+        });
         if !met {
             let who = own.identity.clone();
             self.breach(&format!("{who} is displaced although nobody else talked"));
@@ -336,11 +346,13 @@ impl Watch {
             self.units[usize::from(number)].ear.numbers(spurt).iter().find(|later| mouth.may_be_heard(**later, sound.count).is_ok());
         let spoken = later.map_or_else(|| mouth.may_be_heard(spurt, sound.count), |_| Ok(()));
         let said = mouth.said_at(sound.count).unwrap_or(now);
+        let in_time = self.clear_since(usize::from(number)).is_some_and(|since| !within(since, now, HELD_UP));
         let unit = self.unit(number);
-        let played = unit.ear.hears(spurt, sound, said, now);
-        let alone = match unit.mouth.live_since() {
+        let played = unit.ear.hears(spurt, sound, said, in_time, now);
+        let alone = match unit.mouth.live() {
             _ if number == sound.talker => Err("its own voice".to_owned()),
-            Some(since) if since < now => Err("somebody under its own voice".to_owned()),
+            // A newer number says that the own grant is over; its revoke is still on the way.
+            Some((since, own)) if since < now && own.is_after(spurt) => Err("somebody under its own voice".to_owned()),
             _ => Ok(()),
         };
         for what in [spoken, played, alone].into_iter().filter_map(Result::err) {
@@ -358,7 +370,7 @@ impl Watch {
         let (began, liars) = (self.began, self.rules.liars.clone());
         let unit = self.unit(number);
         let named = unit.ear.named(spurt, now, |talker| liars.contains(talker.authority.as_str()));
-        let played = unit.ear.hears(spurt, sound, began, now);
+        let played = unit.ear.hears(spurt, sound, began, true, now);
         let who = unit.identity.clone();
         for what in [named, played].into_iter().filter_map(Result::err) {
             self.breach(&format!("{who} hears a liar: {what}"));

@@ -6,8 +6,8 @@ use tokio::time::Instant;
 use wire::control::Granted;
 use wire::{DenyCause, Priority, RequestId, RevokeCause, Spurt, Tier};
 
-/// Spoken before the grant and kept: 300 ms, and the frame under way.
-const BACKLOG: Duration = Duration::from_millis(320);
+/// Frames spoken before the grant and kept: 300 ms.
+const BACKLOG: usize = 15;
 /// How long a revoked talker may go on inside the normal tier (T3).
 const GRACE: Duration = Duration::from_millis(500);
 
@@ -16,6 +16,7 @@ const GRACE: Duration = Duration::from_millis(500);
 pub(super) struct Ask {
     pub(super) request: RequestId,
     pub(super) tier: Tier,
+    /// Since when it asks in this tier.
     pub(super) since: Instant,
     pub(super) queued: Option<Instant>,
 }
@@ -32,6 +33,8 @@ struct Grant {
     to: Option<Instant>,
     /// Until when it may still speak, having been told to stop.
     grace: Option<Instant>,
+    /// Frames said before it.
+    said_before: usize,
 }
 
 /// See the module.
@@ -65,12 +68,12 @@ impl Mouth {
         }
     }
 
-    fn live(&self) -> Option<&Grant> {
+    fn held(&self) -> Option<&Grant> {
         self.grants.last().filter(|grant| grant.to.is_none())
     }
 
     fn settle(&mut self, now: Instant) {
-        let content = self.ask.is_none() && self.live().is_none();
+        let content = self.ask.is_none() && self.held().is_none();
         if !content {
             self.content_since = None;
         } else if self.content_since.is_none() {
@@ -82,8 +85,8 @@ impl Mouth {
 
     pub(super) fn pressed(&mut self, priority: Priority) {
         self.priority = priority;
-        if let Some(ask) = &mut self.ask {
-            ask.tier = ask.tier.max(priority.tier);
+        if let Some(ask) = self.ask.as_mut().filter(|ask| ask.tier < priority.tier) {
+            (ask.tier, ask.since) = (priority.tier, Instant::now());
         }
     }
 
@@ -132,6 +135,7 @@ impl Mouth {
                 renewed: now,
                 to: None,
                 grace: None,
+                said_before: self.said.len(),
             }),
         }
         self.settle(now);
@@ -178,7 +182,7 @@ impl Mouth {
     }
 
     pub(super) fn cut_off(&mut self, now: Instant) {
-        self.cut_off |= self.ask.is_some() || self.live().is_some();
+        self.cut_off |= self.ask.is_some() || self.held().is_some();
         self.ask = None;
         if let Some(grant) = self.grants.last_mut() {
             grant.to.get_or_insert(now);
@@ -200,8 +204,14 @@ impl Mouth {
         self.ask
     }
 
+    /// The grant it holds: since when, and by which number now.
+    pub(super) fn live(&self) -> Option<(Instant, Spurt)> {
+        self.held().and_then(|grant| Some((grant.from, grant.spurts.last().copied()?)))
+    }
+
+    /// Since when it holds a grant.
     pub(super) fn live_since(&self) -> Option<Instant> {
-        self.live().map(|grant| grant.from)
+        self.held().map(|grant| grant.from)
     }
 
     pub(super) fn said(&self) -> u32 {
@@ -225,7 +235,7 @@ impl Mouth {
     pub(super) fn wanted_within(&self, at_most: Duration, now: Instant) -> bool {
         match self.content_since {
             Some(since) => super::within(since, now, at_most),
-            None => self.ask.is_some() || self.live().is_some(),
+            None => self.ask.is_some() || self.held().is_some(),
         }
     }
 
@@ -240,7 +250,8 @@ impl Mouth {
         let owned = self.grants.iter().filter(|grant| grant.spurts.contains(&spurt));
         let spoken = |grant: &Grant| {
             let until = grant.grace.or(grant.to);
-            said + BACKLOG >= grant.from && until.is_none_or(|until| said <= until)
+            let index = usize::try_from(count).unwrap_or(usize::MAX);
+            index + BACKLOG > grant.said_before && until.is_none_or(|until| said <= until)
         };
         let mut any = false;
         for grant in owned {
@@ -254,7 +265,7 @@ impl Mouth {
 
     /// A grant that outlives every limit; told once.
     pub(super) fn outlives(&mut self, now: Instant) -> Option<Spurt> {
-        let grant = self.live().filter(|grant| !super::within(grant.renewed, now, super::longest_spurt(grant.tier)))?;
+        let grant = self.held().filter(|grant| !super::within(grant.renewed, now, super::longest_spurt(grant.tier)))?;
         let (spurt, index) = (grant.spurts.last().copied()?, self.grants.len());
         (self.too_long.replace(index) != Some(index)).then_some(spurt)
     }

@@ -29,6 +29,9 @@ const AGREE: Duration = Duration::from_millis(1_900);
 /// The last frame of a spurt is played by then.
 const TAIL: Duration = Duration::from_millis(1_500);
 
+/// Frames that may be lost behind the last one: as much jitter as any simulated path has.
+const OVERTAKEN: u32 = 3;
+
 /// A floor as one gateway shows it.
 #[derive(Clone, Debug)]
 struct Floor {
@@ -77,6 +80,13 @@ impl Views {
     }
 }
 
+impl Views {
+    /// Somebody asks for more than a normal grant.
+    pub(super) fn urgent(&mut self, now: Instant) {
+        self.urgent = Some(now);
+    }
+}
+
 fn identity(text: &str) -> Option<Identity> {
     text.parse().ok()
 }
@@ -92,7 +102,7 @@ impl Watch {
     }
 
     /// Since when nothing lies between a unit and its running gateway.
-    fn clear_since(&self, number: usize) -> Option<Instant> {
+    pub(super) fn clear_since(&self, number: usize) -> Option<Instant> {
         let unit = &self.units[number];
         let runs = self.views.views.get(unit.identity.authority.as_str())?.runs_since?;
         Some(self.net.clear_since(unit.path.0, unit.path.1)?.max(runs))
@@ -165,13 +175,17 @@ impl Watch {
         self.breach(&format!("{authority} shows {talker} as the talker, who {why}, for {:?}", now - shown));
     }
 
-    /// An emergency never waits behind routine.
+    /// An emergency never waits behind routine, from when the gateway must know of it.
     fn judge_order(&mut self, authority: &str, routine: bool, now: Instant) {
         let Some(view) = self.views.views.get(authority) else { return };
-        let waiting = self.units.iter().find(|unit| {
-            view.queue.contains(&unit.identity) && unit.mouth.ask().is_some_and(|ask| ask.tier == Tier::Emergency && ask.queued.is_some())
-        });
-        let who = waiting.map(|unit| unit.identity.clone()).filter(|_| routine);
+        let waits = |number: usize| {
+            let unit = &self.units[number];
+            let ask = unit.mouth.ask().filter(|ask| ask.tier == Tier::Emergency && ask.queued.is_some());
+            let known = ask.and_then(|ask| Some(ask.since.max(self.clear_since(number)?)));
+            view.queue.contains(&unit.identity) && known.is_some_and(|known| !within(known, now, TICK * 2))
+        };
+        let waiting = (0..self.units.len()).find(|number| routine && waits(*number));
+        let who = waiting.map(|number| self.units[number].identity.clone());
         let Some(view) = self.views.views.get_mut(authority) else { return };
         match who {
             None => view.inverted = None,
@@ -234,9 +248,6 @@ impl Watch {
     fn judge_ask(&mut self, number: usize, who: &Identity, now: Instant) {
         let Some(ask) = self.units[number].mouth.ask() else { return };
         let Some(clear) = self.clear_since(number) else { return };
-        if ask.tier > Tier::Normal {
-            self.views.urgent = Some(now);
-        }
         let limit = if ask.tier == Tier::Emergency { EMERGENCY } else { ANSWER };
         let waited = now - ask.since.max(clear);
         let once = |waited: Duration, limit: Duration| waited > limit && waited <= limit + TICK;
@@ -275,11 +286,13 @@ impl Watch {
         for tail in over {
             let urgent = self.views.urgent.is_some_and(|at| at + TAIL >= tail.at);
             let calm = self.calm_since().is_some_and(|since| since + TAIL <= tail.at);
+            // Where packets overtake each other the last one may be the first; what it overtook is late.
+            let overtaken = if self.net.reorders() { OVERTAKEN } else { 0 };
             for (listener, session) in tail.listeners.iter().filter(|_| calm && !urgent) {
                 let unit = &self.units[usize::from(*listener)];
                 let talks = unit.mouth.talked_between(tail.at, now);
                 let heard = unit.ear.newest_of(tail.talker);
-                if unit.ear.session == *session && !talks && heard < tail.count {
+                if unit.ear.session == *session && !talks && heard + overtaken < tail.count {
                     let (who, talker) = (unit.identity.clone(), self.units[usize::from(tail.talker)].identity.clone());
                     self.breach(&format!("{who} hears {talker} only to frame {heard} of {}", tail.count));
                 }
