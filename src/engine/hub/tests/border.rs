@@ -1,14 +1,15 @@
 //! The border link is cut and heals, with and without talkers.
 
 use bytes::Bytes;
-use wire::control::{Floor, FloorBody, Idle, Message, Taken, Talker};
+use wire::control::{Floor, FloorBody, Holder, Idle, Message, Release, Request, Sync, Taken, Talker};
 use wire::datagram::Voice;
-use wire::{Level, Priority, RevokeCause, Seq, Spurt, Tier};
+use wire::{Epoch, Handle, Level, Priority, RequestId, RevokeCause, Seq, Spurt, Tier};
 
 use super::net::{BE, NL, Net};
 use super::unit::{be, nl, revoked, words};
 use crate::floor::table::State;
 use crate::handset::Event;
+use crate::hub::Output;
 use crate::hub::status::Mode;
 
 /// A talks in nl, c in be, b and d listen.
@@ -218,7 +219,7 @@ fn a_late_frame_of_a_spurt_that_the_home_has_ended_begins_nothing() {
     let spurt = hub.views.values().next().unwrap().gate.newest().next();
     let body = FloorBody::Idle(Idle { spurt, last_seq: Some(Seq(0)), cause: None, followed: false });
     hub.handle_message(session, Message::Floor(Floor { talkgroup: "nl/pol-1".parse().unwrap(), party: None, body }), now);
-    let (handle, tier, payload) = (wire::Handle(1), Tier::Normal, Bytes::from_static(&[0; 8]));
+    let (handle, tier, payload) = (Handle(1), Tier::Normal, Bytes::from_static(&[0; 8]));
     let late = Voice { handle, spurt, seq: Seq(0), first: true, last: false, tier, encrypted: false, repeats: Vec::new(), payload };
     hub.handle_datagram(session, late.encode(), now);
     assert_eq!(net.floor(BE).0, State::Idle, "nobody would ever end it");
@@ -395,4 +396,37 @@ fn a_partner_keeps_the_epochs_that_its_home_begins_for_others() {
     net.hubs[BE].handle_message(session, Message::Floor(floor), now);
     net.settle();
     assert_eq!(kept(&net), Some(newer));
+}
+
+/// A partner whose talker has released, and that went on alone with the next request, comes back while the home still awaits the last
+/// frame: the grant that follows is said under its old number before the sync, or the home would be taken for a liar.
+#[test]
+fn a_home_says_nothing_under_an_old_number_after_its_sync() {
+    let (mut net, _) = four();
+    let (session, now) = (net.border_session(), net.now);
+    let talker = Talker { identity: "be/unit/c".parse().unwrap(), alias: String::new(), agency: String::new() };
+    let priority = Priority::of(Tier::Emergency);
+    let floor = |body| Message::Floor(Floor { talkgroup: "nl/pol-1".parse().unwrap(), party: Some(talker.identity.clone()), body });
+    let asks = |request| {
+        floor(FloorBody::Request(Request { request: RequestId(request), priority, talker: Some(talker.clone()), continuing: None }))
+    };
+    let release = Release { request: RequestId(1), last_seq: Some(Seq(50)), key_down: false };
+    let holder = Holder { request: RequestId(2), priority, talker: talker.clone(), elapsed_ms: 10 };
+    let epoch = Epoch(251);
+    let (talkgroup, emergency) = ("nl/pol-1".parse().unwrap(), vec![talker.identity.clone()]);
+    let sync = Message::Sync(Box::new(Sync { talkgroup, handle: Handle(1), epoch, holder: Some(holder), emergency }));
+    let mut answered = None;
+    for message in [asks(1), floor(FloorBody::Release(release)), asks(2), sync] {
+        net.hubs[NL].handle_message(session, message, now);
+        while let Some(output) = net.hubs[NL].poll_output() {
+            let Output::Control(to, message) = output else { continue };
+            if let (true, Message::Sync(sync)) = (to == session, &message) {
+                answered = Some(sync.epoch);
+            }
+            if let Message::Floor(Floor { body: FloorBody::Granted(granted), .. }) = message {
+                assert!(answered.is_none_or(|epoch| granted.spurt.epoch == epoch), "{granted:?} after sync {answered:?}");
+            }
+        }
+    }
+    assert!(answered.is_some());
 }

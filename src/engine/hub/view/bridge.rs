@@ -17,16 +17,21 @@ use crate::hub::rights::judge_foreign;
 impl View {
     // === Bridge ===
 
-    /// Home: the epoch after its own and that of a partner. Where there is none, its own numbers move on first.
+    /// Home: the epoch after its own and that of a partner. Where there is none, its own numbers move on first. What still follows from
+    /// the old numbers is said under them, and before the new ones: after these a partner takes an old one for a lie.
     pub(crate) fn epoch_after(&mut self, theirs: Epoch, now: Instant, out: &mut Outbox) -> Epoch {
         let own = self.epoch();
-        if let Some(epoch) = own.after_both(theirs) {
-            return epoch;
-        }
+        let epoch = own.after_both(theirs);
         if let Side::Arbiter(arbiter) = &mut self.side {
-            arbiter.renumber(own.quarter_on(), now);
+            match epoch {
+                Some(_) => arbiter.end_tail(now),
+                None => arbiter.renumber(own.quarter_on(), now),
+            }
         }
         self.drain(now, out);
+        if let Some(epoch) = epoch {
+            return epoch;
+        }
         self.epoch().max(theirs).next()
     }
 
