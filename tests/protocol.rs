@@ -105,10 +105,12 @@ fn participant_event(event: participant::Event) -> &'static str {
         Event::Waits => "`queued`",
         Event::Revoked => "`revoke` with grace",
         Event::RevokedNow => "`revoke`, grace 0",
+        Event::RevokedInRaise => "`revoke`, grace 0, while a raise has no answer",
         Event::Acked => "`ack`",
         Event::Retry => "T100, T101",
         Event::GivenUp => "T100, T101 after the last repeat",
         Event::GraceOver => "150 ms before the grace ends",
+        Event::GraceOverInRaise => "150 ms before the grace ends, while a raise has no answer",
         Event::Disconnected => "the session ends",
     }
 }

@@ -61,6 +61,8 @@ pub enum Event {
     Revoked,
     /// The grant has ended.
     RevokedNow,
+    /// The grant has ended, and a raise has no answer yet.
+    RevokedInRaise,
     /// The release was carried out.
     Acked,
     /// T101 or T100: no answer yet.
@@ -69,6 +71,8 @@ pub enum Event {
     GivenUp,
     /// The grace is used up.
     GraceOver,
+    /// The grace is used up, and a raise has no answer yet.
+    GraceOverInRaise,
     /// The session ended.
     Disconnected,
 }
@@ -128,6 +132,9 @@ pub fn decide(state: State, event: Event) -> Option<(&'static [Action], State)> 
         (Talking, Event::Revoked) => (&[TellRevoked, UseGrace], Finishing),
         (Talking | Finishing, Event::RevokedNow) => (&[Stop, TellRevoked, SendRelease], Releasing),
         (Finishing, Event::GraceOver) => (&[Finish], Releasing),
+        // What is asked for beyond the grant outlives it: nobody in danger has to press twice.
+        (Talking | Finishing, Event::RevokedInRaise) => (&[Stop, TellRevoked], Requesting),
+        (Finishing, Event::GraceOverInRaise) => (&[Stop], Requesting),
 
         (Releasing, Event::Acked) => (&[], Silent),
         (Requesting, Event::Retry) => (&[SendRequest], Requesting),
@@ -143,9 +150,10 @@ pub fn decide(state: State, event: Event) -> Option<(&'static [Action], State)> 
         | (Releasing, Event::KeyUp | Event::Waits)
         | (Talking, Event::Waits)
         | (Talking | Finishing, Event::GivenUp)
-        | (Silent | Requesting | Queued | Releasing, Event::Revoked | Event::RevokedNow | Event::GraceOver)
+        | (Silent | Requesting | Queued | Releasing, Event::Revoked | Event::RevokedNow | Event::RevokedInRaise)
+        | (Silent | Requesting | Queued | Releasing, Event::GraceOver | Event::GraceOverInRaise)
         | (Finishing, Event::Revoked)
-        | (Talking, Event::GraceOver)
+        | (Talking, Event::GraceOver | Event::GraceOverInRaise)
         | (Silent | Requesting | Queued | Talking | Finishing, Event::Acked)
         | (Silent | Queued, Event::Retry | Event::GivenUp) => return None,
     })
@@ -321,7 +329,17 @@ impl Participant {
     fn handle_revoke(&mut self, revoke: &Revoke, now: Instant) {
         let grace = Duration::from_millis(revoke.grace_ms.into());
         self.revoked = Some((revoke.cause, grace));
-        self.apply(if revoke.grace_ms == 0 { Event::RevokedNow } else { Event::Revoked }, now);
+        let event = match (revoke.grace_ms, self.asks_for_more()) {
+            (0, false) => Event::RevokedNow,
+            (0, true) => Event::RevokedInRaise,
+            _ => Event::Revoked,
+        };
+        self.apply(event, now);
+    }
+
+    /// Whether a talker waits for the answer to a raise.
+    fn asks_for_more(&self) -> bool {
+        self.grant().is_some() && self.retry.is_some()
     }
 
     /// The session ended; whatever was asked or held ends with it.
@@ -353,7 +371,8 @@ impl Participant {
             self.repeat = Some(now + EMERGENCY_REPEAT);
         }
         if self.grace.take_if(|at| *at <= now).is_some() {
-            self.apply(Event::GraceOver, now);
+            let event = if self.asks_for_more() { Event::GraceOverInRaise } else { Event::GraceOver };
+            self.apply(event, now);
         }
     }
 
@@ -394,7 +413,7 @@ impl Participant {
                     self.out.push_back(Out::Tell(Tell::Granted(grant.clone())));
                 }
             }
-            Action::Stop => (self.grace, self.repeat, self.retry) = (None, None, None),
+            Action::Stop => self.grace = None,
             Action::UseGrace => {
                 let grace = self.revoked.map_or(Duration::ZERO, |(_, grace)| grace);
                 self.grace = Some(now + grace.saturating_sub(GRACE_MARGIN));
@@ -439,7 +458,7 @@ impl Participant {
 /// Every state, for the snapshot.
 pub const STATES: [State; 6] = [State::Silent, State::Requesting, State::Queued, State::Talking, State::Finishing, State::Releasing];
 /// Every event, for the snapshot.
-pub const EVENTS: [Event; 12] = [
+pub const EVENTS: [Event; 14] = [
     Event::Press,
     Event::KeyUp,
     Event::Granted,
@@ -447,9 +466,11 @@ pub const EVENTS: [Event; 12] = [
     Event::Waits,
     Event::Revoked,
     Event::RevokedNow,
+    Event::RevokedInRaise,
     Event::Acked,
     Event::Retry,
     Event::GivenUp,
     Event::GraceOver,
+    Event::GraceOverInRaise,
     Event::Disconnected,
 ];

@@ -96,6 +96,11 @@ impl Asked {
         entry.map(|entry| entry.urgent = None).is_some()
     }
 
+    /// Whether a talker has asked under its number for more than it has.
+    pub(super) fn is_raised(&self, claim: &Claim) -> bool {
+        self.entries.iter().any(|entry| is(entry, &claim.party, claim.request) && entry.claim.priority > claim.priority)
+    }
+
     /// A request is no longer with the home; a newer one of the same party stays. Gives it if it was.
     pub(super) fn take(&mut self, party: &Party, request: RequestId) -> Option<Claim> {
         let at = self.entries.iter().position(|entry| is(entry, party, request))?;

@@ -128,12 +128,12 @@ impl Follower {
     }
 
     fn denied(&mut self, party: &Party, request: RequestId, cause: DenyCause, gate: &mut Gate, now: Instant) -> Vec<Relay> {
-        let known = self.asked.take(party, request).is_some() || self.is_talking(party, request);
         if let Some(Talking::Local { claim, spurt, granted: false, .. }) = &self.talking
             && claim.party == *party
             && claim.request == request
         {
-            // It talked while the sides were apart, and the home settled on somebody else or does not admit it.
+            // It talked while the sides were apart, and the home settled on somebody else or does not admit it. A raise under way is
+            // another question.
             let cause = if cause == DenyCause::Displaced { RevokeCause::Displaced } else { RevokeCause::NotAllowed };
             let revoke = Revoke { request, spurt: *spurt, cause, grace_ms: 0 };
             gate.cut_all();
@@ -144,6 +144,7 @@ impl Follower {
             relays.extend(self.resume(gate, now));
             return relays;
         }
+        let known = self.asked.take(party, request).is_some() || self.is_talking(party, request);
         known.then(|| Relay::Denied(party.clone(), request, cause)).into_iter().collect()
     }
 
@@ -157,7 +158,6 @@ impl Follower {
         let mut relays = vec![Relay::To(party.session, FloorBody::Revoke(revoke.clone()))];
         if revoke.grace_ms == 0 && self.talking.as_ref().is_some_and(|talking| talking.spurt() == revoke.spurt) {
             gate.cut(revoke.spurt);
-            self.asked.take(party, revoke.request);
             self.untold = Some(revoke.spurt);
             relays.extend(self.end_talking(Some(revoke.cause)));
         }

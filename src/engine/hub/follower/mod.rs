@@ -211,11 +211,14 @@ impl Follower {
         relays
     }
 
-    /// Ends whatever talks. A local talker that released ended by itself, whatever the cause given.
+    /// Ends whatever talks. A local talker that released ended by itself, whatever the cause given. A raise that crossed the end is
+    /// still with the home, which grants it anew, lets it wait or denies it.
     fn end_talking(&mut self, cause: Option<RevokeCause>) -> Option<Relay> {
         match self.talking.take()? {
             Talking::Local { claim, spurt, since, relinquished, .. } => {
-                self.asked.take(&claim.party, claim.request);
+                if relinquished || !self.asked.is_raised(&claim) {
+                    self.asked.take(&claim.party, claim.request);
+                }
                 Some(Relay::LocalEnded { claim, spurt, since, cause: if relinquished { None } else { cause } })
             }
             Talking::Remote { taken, since, .. } => {
