@@ -1,0 +1,102 @@
+//! The load generator: terminals that join a relay, talk and listen, and figures of what that cost the relay.
+//!
+//! `tools/bench` runs it, one process a measurement, on a core of its own; what a run found is one line of JSON on stdout.
+//! [`crowd`] fills a relay with terminals, which speak through [`talkbridge`], [`mumble`], [`svxreflector`] or [`bare`];
+//! [`measure`] has some of them talk and takes the figures, with the times of [`capture`].
+
+mod bare;
+mod capture;
+mod crowd;
+mod delays;
+mod measure;
+mod mumble;
+mod office;
+mod proc;
+mod svxreflector;
+mod talkbridge;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+use tokio::io::AsyncReadExt;
+
+use crate::crowd::{Crowd, Relay};
+
+#[derive(Debug, Parser)]
+#[command(about = "Fills a relay with terminals, for tools/bench")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Makes an authority, a gateway and units for a run
+    Pki {
+        /// Folder to write into
+        #[arg(long)]
+        out: PathBuf,
+        /// How many units
+        #[arg(long)]
+        units: usize,
+    },
+    /// The limit: a relay that does nothing but seal and send
+    Bare {
+        /// UDP port of 127.0.0.1
+        #[arg(long)]
+        port: u16,
+    },
+    /// Terminals join and stay until stdin ends; says `ready` when all are there
+    Idle(Place),
+    /// Terminals join, some talk; says what it cost as JSON
+    Run(measure::Plan),
+}
+
+/// Where to join, and with how many.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Place {
+    /// Whose protocol
+    #[arg(long, value_enum)]
+    pub(crate) relay: Relay,
+    /// Where it listens
+    #[arg(long)]
+    pub(crate) address: SocketAddr,
+    /// Talkgroups, each with a talker
+    #[arg(long, default_value_t = 1)]
+    pub(crate) groups: u16,
+    /// Listeners of each talkgroup
+    #[arg(long)]
+    pub(crate) listeners: usize,
+    /// Folder made by `pki`; talkbridge alone needs it
+    #[arg(long)]
+    pub(crate) pki: Option<PathBuf>,
+}
+
+fn main() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    match Arguments::parse().command {
+        Command::Pki { out, units } => office::make(&out, units),
+        Command::Bare { port } => bare::run(port),
+        Command::Idle(place) => runtime.block_on(idle(place)),
+        Command::Run(plan) => runtime.block_on(async {
+            let figures = measure::run(&plan).await?;
+            say(&serde_json::to_string(&figures)?)
+        }),
+    }
+}
+
+async fn idle(place: Place) -> Result<()> {
+    let crowd = Crowd::gather(&place, false).await?;
+    say("ready")?;
+    tokio::io::stdin().read_to_end(&mut Vec::new()).await?;
+    crowd.all_alive()
+}
+
+fn say(line: &str) -> Result<()> {
+    let mut out = std::io::stdout();
+    writeln!(out, "{line}")?;
+    Ok(out.flush()?)
+}
