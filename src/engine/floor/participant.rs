@@ -339,7 +339,7 @@ impl Participant {
 
     /// Whether a talker waits for the answer to a raise.
     fn asks_for_more(&self) -> bool {
-        self.grant().is_some() && self.retry.is_some()
+        self.grant().is_some() && (self.retry.is_some() || self.repeat.is_some())
     }
 
     /// The session ended; whatever was asked or held ends with it.
@@ -363,7 +363,7 @@ impl Participant {
         if self.retry.take_if(|at| *at <= now).is_some() {
             self.retries = self.retries.saturating_add(1);
             // Whoever is in danger does not stop asking while the session lives.
-            let urgent = self.state == State::Requesting && self.priority.tier == Tier::Emergency;
+            let urgent = self.state != State::Releasing && self.priority.tier == Tier::Emergency;
             self.apply(if self.retries > RETRIES && !urgent { Event::GivenUp } else { Event::Retry }, now);
         }
         if self.repeat.take_if(|at| *at <= now).is_some() {
@@ -378,7 +378,10 @@ impl Participant {
 
     fn apply(&mut self, event: Event, now: Instant) {
         let Some((actions, state)) = decide(self.state, event) else { return };
-        if matches!(event, Event::Granted | Event::Denied | Event::Waits | Event::Acked | Event::Disconnected | Event::GivenUp) {
+        // A grant of a lower tier answers what was asked before the raise.
+        let in_full = self.grant.as_ref().is_some_and(|grant| grant.tier >= self.priority.tier);
+        let answered = matches!(event, Event::Denied | Event::Waits | Event::Acked | Event::Disconnected | Event::GivenUp);
+        if answered || (event == Event::Granted && in_full) {
             (self.retry, self.repeat) = (None, None);
         }
         let entered = state != self.state;

@@ -107,6 +107,13 @@ impl Asked {
         Some(self.entries.remove(at).claim)
     }
 
+    /// A request was granted in this tier. What was asked for beyond that under the same number is still with the home.
+    pub(super) fn granted(&mut self, party: &Party, request: RequestId, tier: Tier) -> Option<Claim> {
+        let at = self.entries.iter().position(|entry| is(entry, party, request))?;
+        let entry = self.entries.get(at)?;
+        if entry.claim.priority.tier > tier { Some(entry.claim.clone()) } else { Some(self.entries.remove(at).claim) }
+    }
+
     /// Whatever a party asks for is no longer with the home.
     pub(super) fn take_all_of(&mut self, party: &Party) -> Option<Claim> {
         let at = self.entries.iter().position(|entry| entry.claim.party == *party)?;

@@ -43,8 +43,9 @@ fn a_raise_without_an_answer_outlives_the_grant() {
         let spurt = Spurt::from_bits(0x0100_0001);
         let granted = Granted { request, spurt, duration_s: 30, tier: Tier::Normal, own_side_only: false };
         unit.press(request, Priority::default(), start);
-        unit.handle(&FloorBody::Granted(granted.clone()), start);
         unit.press(RequestId(2), Priority::of(Tier::Emergency), start + ms(290));
+        // It answers what was asked first.
+        unit.handle(&FloorBody::Granted(granted.clone()), start + ms(295));
         let revoke = Revoke { request, spurt, cause: RevokeCause::Preempted, grace_ms };
         unit.handle(&FloorBody::Revoke(revoke), start + ms(300));
         said(&mut unit);

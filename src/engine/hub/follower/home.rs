@@ -81,7 +81,7 @@ impl Follower {
             }
             Some(Talking::Local { .. } | Talking::Remote { .. }) | None => None,
         };
-        let asked = self.asked.take(&party, granted.request);
+        let asked = self.asked.granted(&party, granted.request, granted.tier);
         let is_new = talks_already.is_none();
         let (mut claim, since, earlier) = match (asked, talks_already) {
             // What it asked for last counts: a talker may have raised its level.

@@ -1,7 +1,7 @@
 //! Emergencies: who is cut, who learns of it, who may end it, and what happens when the home does not take it.
 
-use wire::control::{Floor, FloorBody, Idle, Message, Revoke};
-use wire::{Identity, Priority, RevokeCause, Tier};
+use wire::control::{Floor, FloorBody, Granted, Idle, Message, Revoke};
+use wire::{Epoch, Identity, Priority, RevokeCause, Spurt, Tier};
 
 use super::net::{BE, NL, Net};
 use super::unit::{be, nl, revoked, words};
@@ -417,23 +417,34 @@ fn an_emergency_that_meets_the_end_of_the_link_is_one_on_the_own_side() {
 }
 
 /// The partner's talker is told to stop and raises, and the home hears of the raise after the end: it waits there, and the unit knows.
+/// The same if the raise was asked for before the first grant came.
 #[test]
 fn a_raise_that_crosses_the_end_of_its_spurt_stays_with_the_home() {
-    let (mut net, [_, c, _]) = trio();
-    net.press(c, Priority::default());
-    net.run(100);
-    let granted = net.told(c).into_iter().find_map(|event| if let Event::Granted(_, granted) = event { Some(granted) } else { None });
-    let (spurt, request) = granted.map(|granted| (granted.spurt, granted.request)).unwrap();
-    let (border, now, party) = (net.border_session(), net.now, net.units[c].identity.clone());
-    let says = |net: &mut Net, party: Option<Identity>, body| {
-        net.hubs[BE].handle_message(border, Message::Floor(Floor { talkgroup: "nl/pol-1".parse().unwrap(), party, body }), now);
-        net.settle();
-    };
-    // Nothing of be arrives at nl; what nl says is put in by hand.
-    net.cut();
-    says(&mut net, Some(party.clone()), FloorBody::Revoke(Revoke { request, spurt, cause: RevokeCause::Preempted, grace_ms: 500 }));
-    net.press(c, Priority::of(SOS));
-    says(&mut net, None, FloorBody::Idle(Idle { spurt, last_seq: None, cause: Some(RevokeCause::Preempted), followed: true }));
-    says(&mut net, Some(party), FloorBody::Queued { request, position: 1 });
-    assert_eq!(words(&net.told(c)), ["revoked preempted", "queued 1"]);
+    for raises_first in [false, true] {
+        let (mut net, [_, c, _]) = trio();
+        let (border, spurt, party) = (net.border_session(), Spurt::start_of(Epoch(4)).next(), net.units[c].identity.clone());
+        let says = |net: &mut Net, party: Option<&Identity>, body| {
+            let floor = Floor { talkgroup: "nl/pol-1".parse().unwrap(), party: party.cloned(), body };
+            let now = net.now;
+            net.hubs[BE].handle_message(border, Message::Floor(floor), now);
+            net.settle();
+        };
+        // Nothing of be arrives at nl; what nl says is put in by hand.
+        net.cut();
+        net.press(c, Priority::default());
+        let request = net.told(c).iter().find_map(|e| if let Event::Requested(_, r) = e { Some(*r) } else { None }).unwrap();
+        let granted = Granted { request, spurt, duration_s: 30, tier: Tier::Normal, own_side_only: false };
+        let revoke = Revoke { request, spurt, cause: RevokeCause::Preempted, grace_ms: 500 };
+        if raises_first {
+            net.press(c, Priority::of(SOS));
+        }
+        says(&mut net, Some(&party), FloorBody::Granted(granted));
+        says(&mut net, Some(&party), FloorBody::Revoke(revoke));
+        if !raises_first {
+            net.press(c, Priority::of(SOS));
+        }
+        says(&mut net, None, FloorBody::Idle(Idle { spurt, last_seq: None, cause: Some(RevokeCause::Preempted), followed: true }));
+        says(&mut net, Some(&party), FloorBody::Queued { request, position: 1 });
+        assert_eq!(words(&net.told(c)), ["granted normal", "revoked preempted", "queued 1"]);
+    }
 }

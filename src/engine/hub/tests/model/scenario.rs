@@ -29,7 +29,7 @@ impl Bound {
     fn of(events: u8) -> Self {
         let more = u8::from(events > 6);
         let (timers, cuts) = (1 + more, 1 + more);
-        Self { events, presses: [3, 1 + more], frames: 1 + more, ends: 1, timers, cuts, heals: cuts }
+        Self { events, presses: [3, 2], frames: 1 + more, ends: 1, timers, cuts, heals: cuts }
     }
 
     /// Counts an event; what follows from others is free.
