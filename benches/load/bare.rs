@@ -83,6 +83,7 @@ pub(crate) async fn join(seat: &Seat) -> Result<Joined> {
     let at = socket.local_addr()?;
     let socket = Arc::new(socket);
     if seat.talks {
+        socket.writable().await?;
         return Ok(Joined { at, mouth: Some(Box::new(Voicing(socket))) });
     }
     let [high, low] = seat.group.to_be_bytes();

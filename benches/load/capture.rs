@@ -19,8 +19,8 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, socko
 use nix::sys::time::TimeSpec;
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
-/// UDP payloads from this length on carry voice: acknowledgements, heartbeats and pings are shorter than the voice in them.
-const VOICE_MIN_BYTES: u32 = 62;
+/// UDP payloads from this length on carry voice, if frames are no shorter: acknowledgements, heartbeats and pings stay below 50.
+const VOICE_MIN_BYTES: u32 = 60;
 /// Head of IPv4 without options, and of UDP.
 const IP_BYTES: usize = 20;
 const UDP_BYTES: u32 = 8;

@@ -55,6 +55,7 @@ pub(crate) async fn join(seat: &Seat) -> Result<Joined> {
 
     let udp = UdpSocket::bind(seat.local()).await?;
     udp.connect(seat.relay).await?;
+    udp.writable().await?;
     let line = Arc::new(Line { udp, client, number: AtomicU16::new(0) });
     reach(&line).await?;
     let mouth: Option<Box<dyn Mouth>> = seat.talks.then(|| Box::new(Voicing(Arc::clone(&line))) as Box<dyn Mouth>);

@@ -148,7 +148,7 @@ class Murmurd(Relay):
         (folder / "murmur.ini").write_text(
             f"database={folder}/murmur.sqlite\nlogfile={folder}/murmur.log\npidfile={folder}/murmur.pid\n"
             f"host=127.0.0.1\nport={port}\nice=\nbonjour=false\nusers={scene.terminals + 10}\nusersperchannel=0\n"
-            "bandwidth=200000\ntimeout=600\nautobanAttempts=0\nopusthreshold=0\nsslDHParams=@ffdhe2048\n"
+            "uname=root\nbandwidth=200000\ntimeout=600\nautobanAttempts=0\nopusthreshold=0\nsslDHParams=@ffdhe2048\n"
         )
         command: list[str | Path] = [self.program, "-fg", "-ini", folder / "murmur.ini"]
         if scene.groups > 1:
