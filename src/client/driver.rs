@@ -236,7 +236,7 @@ impl Driver {
             }
             Step::Dialled(Err(reason)) => self.attempt_failed(reason, now),
             Step::Inbound(Inbound::Message(message)) => self.handset.handle_message(message, now),
-            Step::Inbound(Inbound::Datagram(bytes)) => {
+            Step::Inbound(Inbound::Datagram(bytes, _)) => {
                 self.handset.handle_datagram(bytes, now);
                 if self.handset.holds_frames() {
                     self.ticks.start(now);

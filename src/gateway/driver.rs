@@ -224,7 +224,7 @@ impl Driver {
         let now = TokioInstant::now().into_std();
         match item {
             Inbound::Message(message) => self.hub.handle_message(session, message, now),
-            Inbound::Datagram(bytes) => self.hub.handle_datagram(session, bytes, now),
+            Inbound::Datagram(bytes, arrived) => self.hub.handle_datagram_of(session, bytes, arrived, now),
             Inbound::Closed(reason) => {
                 self.links.remove(&session);
                 self.hub.handle_closed(session, reason, now);
@@ -399,8 +399,8 @@ impl Driver {
                     link.dropped += 1;
                     continue;
                 }
-                let Fanout { tier, level, backlog, .. } = *fanout;
-                link.perishable(Offer::Voice { datagram: fanout.datagram.clone(), tier, level, backlog });
+                let Fanout { tier, level, backlog, arrived, .. } = *fanout;
+                link.perishable(Offer::Voice { datagram: fanout.datagram.clone(), tier, level, backlog, arrived });
             }
         }
     }
@@ -420,7 +420,7 @@ impl Driver {
                     Some((session, Inbound::Closed(_))) => {
                         open.remove(&session);
                     }
-                    Some((_, Inbound::Message(_) | Inbound::Datagram(_))) => {}
+                    Some((_, Inbound::Message(_) | Inbound::Datagram(..))) => {}
                     None => return,
                 }
             }

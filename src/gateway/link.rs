@@ -42,6 +42,8 @@ pub(crate) enum Offer {
         level: Level,
         /// Of the beginning of a spurt: exempt from the deadline.
         backlog: bool,
+        /// When it arrived at this gateway: its deadline counts from there.
+        arrived: Instant,
     },
     /// A heartbeat.
     Signal(Bytes),
@@ -157,7 +159,7 @@ impl Outbox for Queue {
     fn offer(&mut self, offer: Offer, now: Instant) -> Result<(), Reason> {
         let taken = match offer {
             Offer::Message(frame) => self.line.message(frame, now),
-            Offer::Voice { datagram, tier, level, backlog } => self.line.voice(datagram, tier, level, backlog, now),
+            Offer::Voice { datagram, tier, level, backlog, arrived } => self.line.voice(datagram, tier, level, backlog, arrived),
             Offer::Signal(datagram) => self.line.signal(datagram, now),
             Offer::Rate(rate_kbps) => {
                 self.line.set_rate(Some(rate_kbps));

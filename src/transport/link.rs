@@ -96,8 +96,8 @@ pub enum Command<O> {
 pub enum Inbound {
     /// A whole control message.
     Message(Message),
-    /// A datagram as it came.
-    Datagram(Bytes),
+    /// A datagram as it came, and when.
+    Datagram(Bytes, Instant),
     /// The link has ended; nothing follows.
     Closed(Reason),
 }
@@ -211,7 +211,7 @@ async fn read_datagrams<T, F: Fn(Inbound) -> T>(connection: &quinn::Connection, 
     while let Ok(datagram) = connection.read_datagram().await {
         count(&owner.counters.datagrams_received, 1);
         owner.counters.note_rtt(connection);
-        match owner.inbound.try_send((owner.tag)(Inbound::Datagram(datagram))) {
+        match owner.inbound.try_send((owner.tag)(Inbound::Datagram(datagram, time::Instant::now().into_std()))) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => count(&owner.counters.datagrams_dropped_inbound, 1),
             Err(TrySendError::Closed(_)) => return Reason::Closed,

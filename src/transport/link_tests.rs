@@ -125,7 +125,7 @@ fn sixteen_kib_of_control_in_flight_delay_no_datagram() {
             let (mut seen, mut messages, mut last_at) = (0, 0, Duration::ZERO);
             while seen < 50 {
                 match gateway.next().await {
-                    Inbound::Datagram(bytes) => {
+                    Inbound::Datagram(bytes, _) => {
                         let number = u32::from_be_bytes(bytes[..].try_into().unwrap());
                         let late = started.elapsed().saturating_sub(Duration::from_millis(20) * number + DELAY);
                         assert!(late <= Duration::from_millis(4), "datagram {number} late by {late:?}");
@@ -156,7 +156,7 @@ fn a_burst_beyond_quinns_buffer_arrives_whole() {
             unit.offer(Offer::Datagram([&number.to_be_bytes()[..], &[0; 196]].concat().into())).await;
         }
         for number in 0..200_u32 {
-            let Inbound::Datagram(bytes) = gateway.next().await else { panic!("no datagram") };
+            let Inbound::Datagram(bytes, _) = gateway.next().await else { panic!("no datagram") };
             assert_eq!(bytes[..4], number.to_be_bytes());
         }
         let stats = (unit.counters.stats(), gateway.counters.stats());
@@ -231,7 +231,7 @@ fn an_owner_that_does_not_read_loses_datagrams_but_no_message() {
         let (mut datagrams, mut messages) = (0, 0);
         while messages < 50 {
             match gateway.next().await {
-                Inbound::Datagram(_) => datagrams += 1,
+                Inbound::Datagram(..) => datagrams += 1,
                 Inbound::Message(_) => messages += 1,
                 Inbound::Closed(reason) => panic!("closed: {reason}"),
             }

@@ -4,11 +4,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use wire::control::{Floor, FloorBody, Message, Revoke};
-use wire::datagram::{Datagram, Heartbeat, Voice};
+use wire::datagram::{Datagram, Heartbeat};
 use wire::{Reason, RequestId, RevokeCause, SessionId, Spurt, TalkgroupId};
 
 use super::limits::{Sort, Verdict};
 use super::output::{Event, Output};
+use super::view::Frame;
 use super::{Hub, Session, Stage};
 
 /// Least time between two words to a unit that its voice is not heard.
@@ -35,15 +36,20 @@ impl Unheard {
 }
 
 impl Hub {
-    /// A datagram arrived. Bytes that are none are dropped; the transport counts them.
+    /// A datagram arrives. Bytes that are none are dropped; the transport counts them.
     pub fn handle_datagram(&mut self, session: SessionId, bytes: Bytes, now: Instant) {
+        self.handle_datagram_of(session, bytes, now, now);
+    }
+
+    /// The same for one that arrived a moment ago and waited for this turn: the deadline of voice counts from its arrival.
+    pub fn handle_datagram_of(&mut self, session: SessionId, bytes: Bytes, arrived: Instant, now: Instant) {
         if !matches!(self.sessions.get(&session), Some(Session { stage: Stage::Up, .. })) {
             return;
         }
         let is_peer = self.peers.contains_key(&session);
         match Datagram::decode(bytes.clone()) {
-            Ok(Some(Datagram::Voice(voice))) if is_peer => self.handle_voice_of_peer(session, &voice, bytes, now),
-            Ok(Some(Datagram::Voice(voice))) => self.handle_voice_of_unit(session, &voice, bytes, now),
+            Ok(Some(Datagram::Voice(voice))) if is_peer => self.handle_voice_of_peer(session, Frame { voice: &voice, bytes, arrived }, now),
+            Ok(Some(Datagram::Voice(voice))) => self.handle_voice_of_unit(session, Frame { voice: &voice, bytes, arrived }, now),
             Ok(Some(Datagram::Heartbeat(beat))) => self.handle_heartbeat(session, beat, now),
             Ok(Some(Datagram::Emergency(message))) => self.handle_emergency_datagram(session, *message, now),
             // Of a later version: it counts, and means nothing here.
@@ -74,7 +80,8 @@ impl Hub {
         verdict
     }
 
-    fn handle_voice_of_unit(&mut self, session: SessionId, voice: &Voice, bytes: Bytes, now: Instant) {
+    fn handle_voice_of_unit(&mut self, session: SessionId, frame: Frame<'_>, now: Instant) {
+        let voice = frame.voice;
         let verdict = self.judge_datagram(session, Sort::Frame, now);
         let Some(view) = self.handles.get(&voice.handle).and_then(|id| self.views.get_mut(id)) else { return };
         match verdict {
@@ -82,7 +89,7 @@ impl Hub {
                 let talkgroup = view.id().clone();
                 self.tell_unheard(session, talkgroup, voice.spurt, now);
             }
-            Verdict::Pass => view.voice(session, voice, bytes, now, &mut self.out),
+            Verdict::Pass => view.voice(session, frame, now, &mut self.out),
             Verdict::Mute => {
                 let talkgroup = view.id().clone();
                 self.revoke_voice(session, talkgroup, voice.spurt);
@@ -91,12 +98,12 @@ impl Hub {
         }
     }
 
-    fn handle_voice_of_peer(&mut self, session: SessionId, voice: &Voice, bytes: Bytes, now: Instant) {
+    fn handle_voice_of_peer(&mut self, session: SessionId, frame: Frame<'_>, now: Instant) {
         let (Some(peer), Some(entry)) = (self.peers.get(&session), self.sessions.get_mut(&session)) else { return };
         if !entry.limits.peer_frame(peer.bridges, now) {
             self.out.misbehaved(session, "more voice than its bridges carry", now);
-        } else if let Some(view) = peer.handles.get(&voice.handle).and_then(|id| self.views.get_mut(id)) {
-            view.voice(session, voice, bytes, now, &mut self.out);
+        } else if let Some(view) = peer.handles.get(&frame.voice.handle).and_then(|id| self.views.get_mut(id)) {
+            view.voice(session, frame, now, &mut self.out);
         }
     }
 

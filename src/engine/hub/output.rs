@@ -38,6 +38,8 @@ pub struct Fanout {
     pub level: Level,
     /// Of the beginning of a spurt, which may come as one burst: exempt from the deadline.
     pub backlog: bool,
+    /// When the frame arrived at this gateway: its deadline counts from there.
+    pub arrived: Instant,
 }
 
 /// Something for records, log and status.

@@ -32,7 +32,7 @@ pub enum Class {
 /// How long a class may wait and what gives way when it is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// Longest wait, counted from the offer; what is older is dropped and counted, never sent late. `None`: waits for ever.
+    /// Longest wait, counted from the arrival at this gateway; what is older is dropped and counted, never sent late. `None`: waits for ever.
     pub deadline: Option<Duration>,
     /// Most messages that wait; a voice frame is one message.
     pub bound_messages: usize,

@@ -54,16 +54,16 @@ impl Line {
         self.scheduler.offer_chunks(Class::Control, chunks, now).map_err(too_slow)
     }
 
-    /// A voice frame; `backlog`: spoken before the grant, exempt from the deadline.
+    /// A voice frame that arrived here then; `backlog`: spoken before the grant, exempt from the deadline.
     ///
     /// # Errors
     /// Never for voice: the oldest frame goes.
-    pub fn voice(&mut self, datagram: Bytes, tier: Tier, level: Level, backlog: bool, now: Instant) -> Result<(), TooSlow> {
+    pub fn voice(&mut self, datagram: Bytes, tier: Tier, level: Level, backlog: bool, arrived: Instant) -> Result<(), TooSlow> {
         let (class, bytes, item) = (Class::of_voice(tier), datagram.len(), Packet::Datagram(datagram));
         if backlog {
-            self.scheduler.offer_backlog(class, level, bytes, item, now).map_err(too_slow)
+            self.scheduler.offer_backlog(class, level, bytes, item, arrived).map_err(too_slow)
         } else {
-            self.scheduler.offer(class, level, bytes, item, now).map_err(too_slow)
+            self.scheduler.offer(class, level, bytes, item, arrived).map_err(too_slow)
         }
     }
 

@@ -151,7 +151,7 @@ impl<T> Scheduler<T> {
         self.lanes[class.index()].ready = ready;
     }
 
-    /// Offers a message of one packet. `level` orders normal voice and means nothing to the other classes; `bytes` is the payload.
+    /// Offers a message of one packet that arrived at that moment, now or a little before. `level` orders normal voice and means nothing to the other classes; `bytes` is the payload.
     ///
     /// # Errors
     /// [`Overflow`] if control or a data class is full. Voice is always taken, at the cost of the oldest frame.

@@ -261,6 +261,22 @@ fn a_heartbeat_counts_as_a_signal_and_not_as_emergency_voice() {
 }
 
 #[test]
+fn the_deadline_of_voice_counts_from_its_arrival_at_the_gateway() {
+    let (mut line, start) = (line::Line::new(None), epoch());
+    let frame = || Bytes::from_static(&[0x10; 60]);
+    // Both waited 50 ms for the hub's turn, one of them is of the beginning of a spurt.
+    for backlog in [false, true] {
+        line.voice(frame(), Tier::Normal, LEVEL, backlog, start).unwrap();
+    }
+    line.voice(frame(), Tier::Normal, LEVEL, false, start + ms(50)).unwrap();
+    let mut waits = Vec::new();
+    while let Next::Item { waited, .. } = line.next(start + ms(61), true, true) {
+        waits.push(waited);
+    }
+    assert_eq!((waits, line.stats().of(Class::Voice).dropped_late), (vec![ms(61), ms(11)], 1));
+}
+
+#[test]
 fn a_waiting_data_class_gets_five_percent_of_every_second_less_one_packet() {
     for vital in [Class::Control, Class::Signal, Class::EmergencyVoice, Class::PerilVoice, Class::Voice] {
         let (seconds, _) = saturate(vital);

@@ -53,6 +53,20 @@ fn voice_passes_only_from_the_holder_under_its_spurt_and_once() {
 }
 
 #[test]
+fn a_frame_leaves_with_the_moment_of_its_arrival() {
+    let mut net = Net::joined(nl(), be());
+    let a = net.unit("nl/unit/a", "nl/pol-1");
+    net.press(a, Priority::default());
+    let (spurt, session, arrived) = (spurt_of(&net.told(a)), net.units[a].session.unwrap(), net.now);
+    net.run(40);
+    let now = net.now;
+    net.hubs[NL].handle_datagram_of(session, voice(spurt, 500, Tier::Normal), arrived, now);
+    let left = std::iter::from_fn(|| net.hubs[NL].poll_output());
+    let left: Vec<_> = left.filter_map(|output| if let Output::Voice(fanout) = output { Some(fanout.arrived) } else { None }).collect();
+    assert_eq!(left, [arrived]);
+}
+
+#[test]
 fn a_unit_cannot_lift_its_voice_into_a_higher_tier() {
     for (hub, name, talkgroup) in [(NL, "nl/unit/a", "nl/pol-1"), (BE, "be/unit/c", "be/lux-3")] {
         let mut net = Net::joined(nl(), be());

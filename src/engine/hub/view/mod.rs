@@ -5,6 +5,7 @@
 
 mod bridge;
 mod call;
+mod crossing;
 mod floor;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -39,6 +40,17 @@ pub(crate) enum Side {
     Arbiter(Arbiter),
     /// The home.
     Partner(Follower),
+}
+
+/// A voice frame as it came.
+#[derive(Debug)]
+pub(crate) struct Frame<'a> {
+    /// What it says.
+    pub(crate) voice: &'a Voice,
+    /// The whole datagram.
+    pub(crate) bytes: Bytes,
+    /// When it arrived at this gateway.
+    pub(crate) arrived: Instant,
 }
 
 /// Copies of a spurt's last frame that pass after it.
@@ -245,8 +257,9 @@ impl View {
 
     // === Voice ===
 
-    /// A voice frame from a session, already decoded; `bytes` is the datagram as it came.
-    pub(crate) fn voice(&mut self, session: SessionId, voice: &Voice, bytes: Bytes, now: Instant, out: &mut Outbox) {
+    /// A voice frame from a session.
+    pub(crate) fn voice(&mut self, session: SessionId, frame: Frame<'_>, now: Instant, out: &mut Outbox) {
+        let Frame { voice, bytes, arrived } = frame;
         let copy = self.last_frame.as_mut().filter(|l| (l.session, l.spurt, l.seq) == (session, voice.spurt, voice.seq));
         let copy = copy.filter(|_| self.gate.newest() == voice.spurt);
         let (tier, level) = match copy {
@@ -276,6 +289,7 @@ impl View {
             tier,
             level,
             backlog: voice.seq.0 < BACKLOG_FRAMES,
+            arrived,
         }));
         self.drain(now, out);
     }
@@ -328,24 +342,6 @@ impl View {
                 passes
             }
         }
-    }
-
-    pub(super) fn renew_listeners(&mut self) {
-        let far = self.far.values().filter(|far| self.carries(self.source, far)).map(|far| far.session);
-        self.listeners = self.members.keys().copied().chain(far).collect();
-    }
-
-    /// Whether a spurt from that session is carried to a far side: agreed with it, and, if it came from another far side, listed
-    /// under *onward* in the agreements with both.
-    pub(super) fn carries(&self, source: Option<SessionId>, to: &Far) -> bool {
-        let from = source.and_then(|session| self.far.get(&session)).filter(|from| from.session != to.session);
-        to.hears_us() && from.is_none_or(|from| from.onward.contains(&to.authority) && to.onward.contains(&from.authority))
-    }
-
-    /// Whether nobody beyond the own side hears who talks on this session, although a bridge is there for that.
-    fn stays_on_own_side(&self, source: SessionId) -> bool {
-        let crosses = self.far.contains_key(&source) || self.far.values().any(|far| self.carries(Some(source), far));
-        self.is_bridged && !crosses
     }
 
     // === Time and output ===
