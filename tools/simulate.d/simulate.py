@@ -1,0 +1,56 @@
+#!/usr/bin/env python3
+"""Runs the simulation over many seeds, in several processes, and sums up; `tools/simulate` starts this."""
+
+import argparse
+import os
+import sys
+
+import jobs
+
+LIVES = "random::the_seeds_that_were_asked_for"
+# What cargo's test harness and the runner say beside what is to be read.
+NOISE = ("lived ", "totals ", "running ", "test ")
+
+
+def lives(options: argparse.Namespace) -> int:
+    """Lives of seeds; the lines `totals NAME=COUNT ...` of all jobs are summed, the lines `lived SEED` counted."""
+    outputs = jobs.run(jobs.program(), LIVES, options.seeds or 100, options.first, options.jobs)
+    lines = [line for output in outputs for line in output.lines]
+    for line in lines:
+        if line and not line.startswith(NOISE):
+            print(line)
+    totals: dict[str, int] = {}
+    for line in lines:
+        if line.startswith("totals "):
+            for name, _, count in (pair.partition("=") for pair in line.split()[1:]):
+                totals[name] = totals.get(name, 0) + int(count)
+    for name, count in totals.items():
+        print(f"  {name:<14} {count:>12}")
+    lived = sum(line.startswith("lived ") for line in lines)
+    failed = sum(output.status != 0 for output in outputs)
+    # A script that is played is one life that counts no seed.
+    if failed or (lived != (options.seeds or 100) and "TALKBRIDGE_SCRIPT" not in os.environ):
+        print(f"simulate: {lived} of {options.seeds or 100} seeds lived, {failed} of {len(outputs)} jobs failed")
+        return 1
+    return 0
+
+
+def arguments() -> argparse.Namespace:
+    def number(text: str) -> int:
+        if not text.isascii() or not text.isdecimal() or not 1 <= int(text) < 10**9:
+            raise argparse.ArgumentTypeError(f"'{text}' is no whole number above 0")
+        return int(text)
+
+    parser = argparse.ArgumentParser(prog="tools/simulate", description=__doc__)
+    parser.add_argument("--seeds", type=number, metavar="N", help="how many (100)")
+    parser.add_argument("--from", type=number, default=1, dest="first", metavar="S", help="the first one (1)")
+    parser.add_argument("--jobs", type=number, default=os.cpu_count() or 1, metavar="J", help="processes beside each other (one per core)")
+    return parser.parse_args()
+
+
+def main() -> int:
+    return lives(arguments())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
