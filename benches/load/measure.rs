@@ -57,6 +57,8 @@ pub(crate) struct Figures {
     /// Deliveries of the first half, and what they cost: time in which the relay's core was busy, and its process's own.
     cpu_deliveries: usize,
     cpu_core_us: u64,
+    /// Of the core's time, that of interrupts.
+    cpu_soft_us: u64,
     cpu_process_us: u64,
     /// Share of the first half in which each core was busy.
     relay_busy: f64,
@@ -99,6 +101,7 @@ pub(crate) async fn run(plan: &Plan) -> Result<Figures> {
         delivered: cpu_deliveries + delays.frames_heard,
         cpu_deliveries,
         cpu_core_us: core.busy_us,
+        cpu_soft_us: core.soft_us,
         cpu_process_us: process / 1_000,
         relay_busy: core.share(),
         load_busy: load.share(),

@@ -50,6 +50,8 @@ class Relay:
     """A kind of relay. Subclasses say how it is started and what it cannot do."""
 
     name = ""
+    GROUPS_MAX, LISTENERS_MAX = 1_000, 100_000
+    """Talkgroups, and listeners in each, that it takes."""
 
     def __init__(self, program: Path, core: int, pki: Path | None = None) -> None:
         """By its program, for that core."""
@@ -57,7 +59,7 @@ class Relay:
 
     def can(self, scene: Scene) -> bool:
         """Whether it takes so many."""
-        return True
+        return scene.groups <= self.GROUPS_MAX and scene.listeners <= self.LISTENERS_MAX
 
     def place(self, running: Running, scene: Scene) -> Place:
         """Where the load joins."""
@@ -173,15 +175,11 @@ class Murmurd(Relay):
 
 
 class Svxreflector(Relay):
-    """The reflector of SvxLink 19.09: control over TCP, voice in clear over UDP, one conference for all. It binds every address."""
+    """The reflector of SvxLink 19.09: control over TCP, voice in clear over UDP, one conference for all. It binds every address,
+    and waits with select(), which ends at 1,024 descriptors, one a node."""
 
     name = "svxreflector"
-    LISTENERS_MAX = 900
-    """It waits with select(), which ends at 1,024 descriptors; one a node."""
-
-    def can(self, scene: Scene) -> bool:
-        """That version has no talkgroups."""
-        return scene.groups == 1 and scene.listeners <= self.LISTENERS_MAX
+    GROUPS_MAX, LISTENERS_MAX = 1, 900
 
     def command(self, folder: Path, port: int, scene: Scene) -> list[str | Path]:
         """A reflector that knows every node of the load."""
