@@ -32,12 +32,12 @@ pub(crate) struct Delays {
     pub(crate) packets_out: usize,
     /// Frames that listeners noted.
     pub(crate) frames_heard: usize,
-    /// Terminals whose packets and frames are not as many; their times are not used.
+    /// Terminals whose packets and frames are not as many; their times are not used. None of a talker's leaves no time at all.
     pub(crate) unmatched: usize,
-    pub(crate) first_p50_us: f64,
-    pub(crate) first_p99_us: f64,
-    pub(crate) last_p50_us: f64,
-    pub(crate) last_p99_us: f64,
+    pub(crate) first_p50_us: Option<f64>,
+    pub(crate) first_p99_us: Option<f64>,
+    pub(crate) last_p50_us: Option<f64>,
+    pub(crate) last_p99_us: Option<f64>,
 }
 
 /// Lays packets and frames side by side.
@@ -90,10 +90,10 @@ pub(crate) fn delays(packets: &[Packet], relay: SocketAddr, said: &[Said], got: 
     }
 }
 
-/// Of sorted nanoseconds the value below which that part of them lies, in microseconds; 0 of none.
-fn percentile_us(sorted: &[i64], part: f64) -> f64 {
+/// Of sorted nanoseconds the value below which that part of them lies, in microseconds.
+fn percentile_us(sorted: &[i64], part: f64) -> Option<f64> {
     let at = (part * sorted.len() as f64) as usize;
-    sorted.get(at.min(sorted.len().saturating_sub(1))).map_or(0.0, |value| *value as f64 / 1_000.0)
+    sorted.get(at.min(sorted.len().saturating_sub(1))).map(|value| *value as f64 / 1_000.0)
 }
 
 #[cfg(test)]
@@ -120,17 +120,20 @@ mod tests {
         };
         let seen = delays(&packets, at(1), &said, &got([vec![5, 6], vec![5, 6]]));
         assert_eq!((seen.packets_out, seen.frames_heard, seen.unmatched), (4, 4, 0));
-        assert_eq!((seen.first_p50_us, seen.first_p99_us, seen.last_p50_us, seen.last_p99_us), (15.0, 15.0, 75.0, 75.0));
+        assert_eq!(
+            (seen.first_p50_us, seen.first_p99_us, seen.last_p50_us, seen.last_p99_us),
+            (Some(15.0), Some(15.0), Some(75.0), Some(75.0))
+        );
         // A listener that noted more than passed: two frames shared a packet.
         let seen = delays(&packets, at(1), &said, &got([vec![5, 6, 7], vec![5, 6]]));
         assert_eq!((seen.packets_out, seen.frames_heard, seen.unmatched), (4, 5, 1));
-        assert_eq!((seen.first_p50_us, seen.last_p50_us), (75.0, 75.0));
+        assert_eq!((seen.first_p50_us, seen.last_p50_us), (Some(75.0), Some(75.0)));
     }
 
     #[test]
     fn percentiles_of_nothing_and_of_many() {
-        assert_eq!(percentile_us(&[], 0.99), 0.0);
+        assert_eq!(percentile_us(&[], 0.99), None);
         let many: Vec<i64> = (0..100).map(|us| us * 1_000).collect();
-        assert_eq!((percentile_us(&many, 0.5), percentile_us(&many, 0.99)), (50.0, 99.0));
+        assert_eq!((percentile_us(&many, 0.5), percentile_us(&many, 0.99)), (Some(50.0), Some(99.0)));
     }
 }

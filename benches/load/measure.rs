@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::Place;
@@ -134,6 +135,8 @@ impl Voices {
             for (place, talker) in (0_u32..).zip(&mut crowd.talkers) {
                 sleep_until(due + apart * place).await;
                 talker.mouth.speak(&payload(talker.group, frame, self.payload))?;
+                // A late talker has several frames to send at once; each has its turn to leave in a packet of its own.
+                yield_now().await;
             }
         }
         sleep_until(began + length).await;

@@ -51,8 +51,9 @@ def verdict(row: dict[str, Any]) -> str:
     """`carried`, `late`, or `load` if the load itself could not go on."""
     if row["limited_by_load"]:
         return "load"
-    # A listener that is left out for lost frames is no listener that heard in time.
-    return "late" if row["last_p99_us"] > LATE_US or row["delivered"] < 0.99 * row["expected"] else "carried"
+    # Without a time nothing reached a listener as it was sent; a frame that was lost has no time.
+    late = row["last_p99_us"] is None or row["last_p99_us"] > LATE_US
+    return "late" if late or row["delivered"] < 0.99 * row["expected"] else "carried"
 
 
 def search(tried: Callable[[int], str], most: int) -> Found:

@@ -106,7 +106,9 @@ def judge(bench: "Bench", rows: list[dict[str, Any]]) -> None:
         peer = peers.get(row["scene"])
         if peer is None:
             continue
-        bench.report.at_most(f"{where}: 99th percentile of the last listener", row["last_p99_us"], peer["last_p99_us"] + LATER_US, "us")
+        if peer["last_p99_us"] is not None:
+            limit = peer["last_p99_us"] + LATER_US
+            bench.report.at_most(f"{where}: 99th percentile of the last listener", row["last_p99_us"], limit, "us")
         others = max(row["others_busy"], peer["others_busy"])
         if row["scene"] == JUDGED.name and others > OTHERS_MUCH:
             bench.report.told(f"{where}: processor time not judged", f"others took {others:.0%} of the relay's core")

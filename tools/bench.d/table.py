@@ -24,12 +24,13 @@ class Spread:
 
 
 def summary(rounds: Sequence[Row], summed: Iterable[str], spread: Iterable[str]) -> dict[str, Any]:
-    """One row of several: some fields added up, of others the median, and under `spread` least and most."""
-    spreads = {name: Spread.of(row[name] for row in rounds) for name in spread}
+    """One row of several: some fields added up, of others the median, and under `spread` least and most; of what no round has, None."""
+    known = {name: [row[name] for row in rounds if row[name] is not None] for name in spread}
+    spreads = {name: Spread.of(values) if values else None for name, values in known.items()}
     return {
         **{name: sum(row[name] for row in rounds) for name in summed},
-        **{name: value.middle for name, value in spreads.items()},
-        "spread": {name: [value.least, value.most] for name, value in spreads.items()},
+        **{name: value and value.middle for name, value in spreads.items()},
+        "spread": {name: value and [value.least, value.most] for name, value in spreads.items()},
     }
 
 

@@ -20,6 +20,8 @@ class Arithmetic(unittest.TestCase):
         rounds = [{"delivered": 10, "cost": cost} for cost in (3.0, 1.0, 8.0)]
         row = summary(rounds, ("delivered",), ("cost",))
         self.assertEqual(row, {"delivered": 30, "cost": 3.0, "spread": {"cost": [1.0, 8.0]}})
+        self.assertEqual(summary([{"us": None}, {"us": 4.0}], (), ("us",)), {"us": 4.0, "spread": {"us": [4.0, 4.0]}})
+        self.assertEqual(summary([{"us": None}], (), ("us",)), {"us": None, "spread": {"us": None}})
         self.assertEqual(Spread.of([2.0, 4.0]), Spread(3.0, 2.0, 4.0))
 
     def test_a_ratio_needs_both(self) -> None:
