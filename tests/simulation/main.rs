@@ -4,6 +4,7 @@
 mod support;
 
 mod agreements;
+mod allowed;
 mod callers;
 mod calls;
 mod cuts;

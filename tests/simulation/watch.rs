@@ -15,23 +15,23 @@ fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-fn spurt(number: u32) -> Spurt {
+pub(crate) fn spurt(number: u32) -> Spurt {
     Spurt::from_bits(0x0100_0000 | number)
 }
 
 /// A watch that is told of units without a network: `a` and `b` in nl, `c` in be.
-struct Bench {
-    watch: Watch,
+pub(crate) struct Bench {
+    pub(crate) watch: Watch,
     requests: u32,
 }
 
-const A: u16 = 0;
-const B: u16 = 1;
-const C: u16 = 2;
+pub(crate) const A: u16 = 0;
+pub(crate) const B: u16 = 1;
+pub(crate) const C: u16 = 2;
 const NAMES: [&str; 3] = ["nl/unit/a", "nl/unit/b", "be/unit/c"];
 
 impl Bench {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut watch = Watch::new(Net::new(1));
         for (name, gateway) in NAMES.iter().zip(["10.0.0.1", "10.0.0.1", "10.0.1.1"]) {
             watch.add(name.parse().expect("an identity"), "10.1.0.1".parse().expect("an address"), gateway.parse().expect("an address"));
@@ -46,11 +46,11 @@ impl Bench {
         if unit == C { "be/lux-3" } else { "nl/pol-1" }.parse().expect("a talkgroup")
     }
 
-    fn tell(&mut self, unit: u16, event: impl FnOnce(TalkgroupId) -> Event) {
+    pub(crate) fn tell(&mut self, unit: u16, event: impl FnOnce(TalkgroupId) -> Event) {
         self.watch.event(unit, &event(Self::talkgroup(unit)));
     }
 
-    fn asks(&mut self, unit: u16, tier: Tier) -> RequestId {
+    pub(crate) fn asks(&mut self, unit: u16, tier: Tier) -> RequestId {
         self.requests += 1;
         let request = RequestId(self.requests);
         self.watch.pressed(unit, Priority::of(tier));
@@ -64,7 +64,7 @@ impl Bench {
     }
 
     /// Asks and is granted at once.
-    fn talks(&mut self, unit: u16, number: u32) -> RequestId {
+    pub(crate) fn talks(&mut self, unit: u16, number: u32) -> RequestId {
         let request = self.asks(unit, Tier::Normal);
         self.granted(unit, request, number, Tier::Normal);
         request
@@ -78,24 +78,28 @@ impl Bench {
         self.tell(unit, |tg| Event::Taken(tg, taken));
     }
 
-    fn hears(&mut self, unit: u16, number: u32, sound: Sound) {
+    pub(crate) fn hears(&mut self, unit: u16, number: u32, sound: Sound) {
         self.watch.heard(unit, spurt(number), &sound.payload());
     }
 
-    /// A gateway shows this floor for a while, every 200 ms.
-    async fn shows(&mut self, authority: &str, floor: FloorStatus, mode: Mode, for_ms: u64) {
+    /// A gateway shows this floor now.
+    pub(crate) fn shows_now(&mut self, authority: &str, floor: FloorStatus, mode: Mode) {
         let talkgroups = vec![TalkgroupStatus { mode, ..TalkgroupStatus::default() }];
         let bridges = vec![BridgeStatus { state: BridgeState::Active, ..BridgeStatus::default() }];
-        let status = Status { talkgroups, floors: vec![floor], bridges, ..Status::default() };
+        self.watch.status(authority, &Status { talkgroups, floors: vec![floor], bridges, ..Status::default() });
+    }
+
+    /// A gateway shows this floor for a while, every 200 ms.
+    pub(crate) async fn shows(&mut self, authority: &str, floor: FloorStatus, mode: Mode, for_ms: u64) {
         for _ in 0..for_ms / 200 {
             sleep(ms(200)).await;
-            self.watch.status(authority, &status);
+            self.shows_now(authority, floor.clone(), mode);
             self.watch.tick();
         }
     }
 }
 
-fn floor_of(talker: u16, tier: &str) -> FloorStatus {
+pub(crate) fn floor_of(talker: u16, tier: &str) -> FloorStatus {
     let talker = Some(NAMES[usize::from(talker)].to_owned());
     FloorStatus { state: FloorState::Taken, talker, tier: Some(tier.to_owned()), ..FloorStatus::default() }
 }

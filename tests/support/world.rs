@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -79,6 +79,7 @@ pub(crate) struct World {
     first_seed: u64,
     seed: u64,
     hosts: u16,
+    rebinds: u16,
 }
 
 impl World {
@@ -102,7 +103,7 @@ impl World {
         let sentry = tokio::spawn(look(Arc::clone(&watch), boards));
         let clock = clock::following_tokio(start_unix_s());
         let redactor = Redactor::new(true);
-        Self { net, countries, watch, log, redactor, clock, home: codes[0].into(), sentry, first_seed: seed, seed, hosts: 0 }
+        Self { net, countries, watch, log, redactor, clock, home: codes[0].into(), sentry, first_seed: seed, seed, hosts: 0, rebinds: 0 }
     }
 
     /// Starts every gateway and waits until every bridge is active.
@@ -278,6 +279,15 @@ impl World {
     /// Heals it.
     pub(crate) fn heal(&self) {
         self.net.heal(ip("nl"), ip("be"));
+    }
+
+    /// A unit's NAT gives it another port from now on, and forgets the one before.
+    pub(crate) fn rebind(&mut self, radio: &Radio) {
+        self.rebinds += 1;
+        // The first port that a simulated host hands out is the one a unit dials from.
+        let [dialled, seen] = [49_152, 20_000 + self.rebinds].map(|port| SocketAddr::new(radio.host, port));
+        self.net.map_nat(dialled, seen);
+        self.watch().rebound(radio.number);
     }
 
     // === Units and attackers ===

@@ -1,6 +1,5 @@
 //! Plays a script in a world of its own, and judges.
 
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -59,7 +58,6 @@ pub(crate) fn live(seed: u64, script: &Script) -> Verdict {
 /// Everybody in a life; a unit that was killed is not there.
 struct Life {
     radios: Vec<Option<Radio>>,
-    rebinds: u16,
 }
 
 impl Life {
@@ -76,7 +74,7 @@ impl Life {
             world.net.set_link(ip("nl"), ip(code), Path::Fibre.link());
         }
         world.start_all().await;
-        let mut life = Self { radios: Vec::new(), rebinds: 0 };
+        let mut life = Self { radios: Vec::new() };
         for unit in UnitNo::all() {
             let radio = start(world, unit);
             life.radios.push(Some(radio));
@@ -132,7 +130,11 @@ impl Life {
             }
             What::FreezeUnit(unit) => self.at_host(unit, |host| world.net.freeze(host)),
             What::ThawUnit(unit) => self.at_host(unit, |host| world.net.thaw(host)),
-            What::Rebind(unit) => self.rebind(world, unit),
+            What::Rebind(unit) => {
+                if let Some(radio) = &self.radios[unit.0] {
+                    world.rebind(radio);
+                }
+            }
             What::UnitPath(unit, path) => self.at_host(unit, |host| world.net.set_link(host, ip(unit.country()), path.link())),
             What::Cut(code, Way::Both) => world.net.cut(ip("nl"), ip(code)),
             What::Cut(code, Way::Out) => world.net.cut_one_way(ip("nl"), ip(code)),
@@ -160,16 +162,6 @@ impl Life {
         if let Some(radio) = &self.radios[unit.0] {
             change(radio.host);
         }
-    }
-
-    /// The unit's NAT gives it another port from now on.
-    fn rebind(&mut self, world: &World, unit: UnitNo) {
-        self.rebinds += 1;
-        let port = 20_000 + self.rebinds;
-        self.at_host(unit, |host| {
-            // The first port that a simulated host hands out is the one a unit dials from.
-            world.net.map_nat(SocketAddr::new(host, 49_152), SocketAddr::new(host, port));
-        });
     }
 
     // === Peace ===

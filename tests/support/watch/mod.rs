@@ -29,7 +29,7 @@ use wire::control::Taken;
 use wire::{Authority, Identity, Priority, RevokeCause, Spurt, TalkgroupId, Tier};
 
 use ear::Ear;
-use mouth::Mouth;
+use mouth::{Left, Mouth};
 use views::Views;
 
 /// Breaches written down; more say nothing new.
@@ -79,6 +79,8 @@ struct Watched {
     identity: Identity,
     /// Where it sits, and where its gateway does.
     path: (IpAddr, IpAddr),
+    /// When its NAT gave it another port.
+    rebound: Option<Instant>,
     mouth: Mouth,
     ear: Ear,
 }
@@ -148,7 +150,7 @@ impl Watch {
 
     /// A new unit on this host, at a gateway on that one; returns its number.
     pub(crate) fn add(&mut self, identity: Identity, host: IpAddr, gateway: IpAddr) -> u16 {
-        self.units.push(Watched { identity, path: (host, gateway), mouth: Mouth::new(), ear: Ear::default() });
+        self.units.push(Watched { identity, path: (host, gateway), rebound: None, mouth: Mouth::new(), ear: Ear::default() });
         u16::try_from(self.units.len() - 1).expect("few units")
     }
 
@@ -201,6 +203,11 @@ impl Watch {
     /// How many frames a unit has said.
     pub(crate) fn said(&self, number: u16) -> u32 {
         self.units[usize::from(number)].mouth.said()
+    }
+
+    /// The unit's NAT gives it another port from now on.
+    pub(crate) fn rebound(&mut self, number: u16) {
+        self.unit(number).rebound = Some(Instant::now());
     }
 
     /// The unit's process is gone.
@@ -309,7 +316,8 @@ impl Watch {
         }
     }
 
-    /// Whoever is displaced at a heal gives way to somebody who talked at the same time, not to a ghost.
+    /// Whoever is displaced at a heal gives way to somebody who talked at the same time, or for whom the floor is kept because it
+    /// went without a word; not to a ghost.
     fn displaced(&mut self, number: u16, now: Instant) {
         self.totals.displaced += 1;
         let own = &self.units[usize::from(number)];
@@ -317,7 +325,8 @@ impl Watch {
         let Some(from) = own.mouth.live_since().filter(|_| truthful) else { return };
         let met = self.units.iter().filter(|other| other.identity != own.identity).any(|other| {
             let abroad = other.identity.authority != own.identity.authority;
-            other.mouth.talked_between(if abroad { from - STILL_TALKS } else { from }, now)
+            let kept = other.mouth.content_since().filter(|(_, left)| *left != Left::InOrder).map(|(since, left)| since + left.kept());
+            kept.is_some_and(|until| until >= from) || other.mouth.talked_between(if abroad { from - STILL_TALKS } else { from }, now)
         });
         if !met {
             let who = own.identity.clone();

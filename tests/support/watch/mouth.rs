@@ -37,6 +37,17 @@ struct Grant {
     said_before: usize,
 }
 
+/// How a unit came to want nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    /// It ended what it wanted, or was told that it is over.
+    InOrder,
+    /// Its session or process ended under the grant that it held.
+    Talking,
+    /// The same while it asked: it may be granted when it is gone.
+    Asking,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Mouth {
@@ -48,8 +59,7 @@ pub(super) struct Mouth {
     said: Vec<Instant>,
     /// Since when it neither asks nor holds anything.
     content_since: Option<Instant>,
-    /// Whether its session or process ended under what it asked or held.
-    cut_off: bool,
+    left: Left,
     /// The grant whose length was complained of.
     too_long: Option<usize>,
 }
@@ -63,7 +73,7 @@ impl Mouth {
             session_from: 0,
             said: Vec::new(),
             content_since: None,
-            cut_off: false,
+            left: Left::InOrder,
             too_long: None,
         }
     }
@@ -96,7 +106,7 @@ impl Mouth {
     }
 
     pub(super) fn requested(&mut self, request: RequestId, now: Instant) {
-        self.cut_off = false;
+        self.left = Left::InOrder;
         self.ask = Some(Ask { request, tier: self.priority.tier, since: now, queued: None });
         self.settle(now);
     }
@@ -182,7 +192,11 @@ impl Mouth {
     }
 
     pub(super) fn cut_off(&mut self, now: Instant) {
-        self.cut_off |= self.ask.is_some() || self.held().is_some();
+        if self.ask.is_some() {
+            self.left = Left::Asking;
+        } else if self.held().is_some() {
+            self.left = Left::Talking;
+        }
         self.ask = None;
         if let Some(grant) = self.grants.last_mut() {
             grant.to.get_or_insert(now);
@@ -226,9 +240,9 @@ impl Mouth {
         self.said.last().copied()
     }
 
-    /// Since when it wants nothing, and whether it was cut off from what it wanted.
-    pub(super) fn content_since(&self) -> Option<(Instant, bool)> {
-        self.content_since.map(|since| (since, self.cut_off))
+    /// Since when it wants nothing, and how it came to that.
+    pub(super) fn content_since(&self) -> Option<(Instant, Left)> {
+        self.content_since.map(|since| (since, self.left))
     }
 
     /// Whether it asked for or held the floor within this time.

@@ -8,6 +8,7 @@ use gateway::status::{BridgeState, FloorState, Mode, Status};
 use tokio::time::Instant;
 use wire::{Identity, RequestId, Spurt, Tier};
 
+use super::mouth::Left;
 use super::{Watch, within};
 
 /// A status is at most so old.
@@ -16,7 +17,7 @@ const TICK: Duration = Duration::from_millis(200);
 const GHOST: Duration = Duration::from_millis(1_000);
 /// A talker that fell silent without a word: 1.5 s promised, and two ticks.
 const LOST: Duration = Duration::from_millis(1_900);
-/// Granted out of the queue and silent: T20 three times, and two ticks.
+/// Granted out of the queue and silent, or gone before the grant came: T20 three times, and two ticks.
 const SILENT: Duration = Duration::from_millis(3_900);
 /// The same in the worst network, where a partner has to notice first that its home is gone.
 const TROUBLED: Duration = Duration::from_secs(8);
@@ -26,6 +27,8 @@ const EMERGENCY: Duration = Duration::from_millis(1_200);
 const ANSWER: Duration = Duration::from_millis(2_500);
 /// Two views of one bridge settle on one talker.
 const AGREE: Duration = Duration::from_millis(1_900);
+/// A unit that only listens is found again behind another port of its NAT: 200 ms and a round trip.
+const REBOUND: Duration = Duration::from_millis(300);
 /// The last frame of a spurt is played by then.
 const TAIL: Duration = Duration::from_millis(1_500);
 
@@ -49,9 +52,11 @@ struct View {
     mode: Mode,
     active: bool,
     queue: BTreeSet<Identity>,
-    /// Since when a routine talker goes on while an emergency waits; since when it shows another talker than its home.
+    /// Since when a routine talker goes on while an emergency waits; since when it shows a talker whom its home does not.
     inverted: Option<Instant>,
     apart: Option<Instant>,
+    /// When its home last showed whom, of those that this view may show.
+    at_home: BTreeMap<Option<Identity>, Instant>,
     /// Whether both sides were seen talking during the split that lasts.
     both_talked: bool,
 }
@@ -77,6 +82,17 @@ pub(super) struct Views {
 impl Views {
     pub(super) fn gateway(&mut self, authority: &str, runs: bool, now: Instant) {
         self.views.insert(authority.to_owned(), View { runs_since: runs.then_some(now), ..View::default() });
+    }
+}
+
+impl Left {
+    /// How long the floor may be kept for a unit that wants nothing any more.
+    pub(super) fn kept(self) -> Duration {
+        match self {
+            Self::InOrder => GHOST,
+            Self::Talking => LOST,
+            Self::Asking => SILENT,
+        }
     }
 }
 
@@ -157,8 +173,8 @@ impl Watch {
         let mut why = None;
         for unit in self.units.iter().filter(|unit| unit.identity == *talker) {
             let (since, limit, what) = match unit.mouth.content_since() {
-                Some((since, false)) => (since, GHOST, "wants nothing"),
-                Some((since, true)) => (since, LOST, "is gone"),
+                Some((since, Left::InOrder)) => (since, Left::InOrder.kept(), "wants nothing"),
+                Some((since, left)) => (since, left.kept(), "is gone"),
                 None => (unit.mouth.last_said().unwrap_or(shown), SILENT, "says nothing"),
             };
             let limit = if calm { limit } else { TROUBLED };
@@ -198,7 +214,9 @@ impl Watch {
         }
     }
 
-    /// Where a bridge is active on both sides, both show the same talker; a split in which both talk is counted.
+    /// Where a bridge is active on both sides, a partner shows whom its home shows. Both statuses are a moment old, not the same
+    /// one, so that short spurts in a row look different all the time; nobody is shown for long whom the home does not show. A split
+    /// in which both talk is counted.
     fn judge_agreement(&mut self, authority: &str, now: Instant) {
         let Some(home) = self.rules.home.clone().filter(|home| home != authority) else { return };
         let talker = |view: &View| view.floor.as_ref().and_then(|floor| floor.talker.clone());
@@ -210,7 +228,7 @@ impl Watch {
             self.rules.onward || code == home || code == authority
         });
         let joined = here.mode == Mode::Partner && here.active && there.active && there.runs_since.is_some();
-        let apart = joined && calm && ours != carried;
+        let shown_since = here.floor.as_ref().map(|floor| floor.since);
         let both = here.mode == Mode::CutOff
             && ours.as_ref().is_some_and(|talker| talker.authority.as_str() == authority)
             && theirs.as_ref().is_some_and(|talker| talker.authority.as_str() != authority);
@@ -219,10 +237,14 @@ impl Watch {
             self.totals.splits += 1;
         }
         view.both_talked = (view.both_talked || both) && view.mode != Mode::Partner;
-        if !apart {
+        view.at_home.insert(carried, now);
+        let lately = view.at_home.get(&ours).is_some_and(|at| within(*at, now, TICK * 2));
+        if !joined || !calm || lately {
             view.apart = None;
             return;
         }
+        // A talker that is new here may be newer than what the home has shown.
+        view.apart.take_if(|since| shown_since.is_some_and(|shown| shown > *since));
         let since = *view.apart.get_or_insert(now);
         if now - since >= AGREE && now - since < AGREE + TICK {
             self.breach(&format!("{authority} shows {ours:?} and {home} shows {theirs:?}, over an active bridge"));
@@ -291,8 +313,9 @@ impl Watch {
             for (listener, session) in tail.listeners.iter().filter(|_| calm && !urgent) {
                 let unit = &self.units[usize::from(*listener)];
                 let talks = unit.mouth.talked_between(tail.at, now);
+                let hidden = unit.rebound.is_some_and(|at| at + REBOUND >= tail.at);
                 let heard = unit.ear.newest_of(tail.talker);
-                if unit.ear.session == *session && !talks && heard + overtaken < tail.count {
+                if unit.ear.session == *session && !talks && !hidden && heard + overtaken < tail.count {
                     let (who, talker) = (unit.identity.clone(), self.units[usize::from(tail.talker)].identity.clone());
                     self.breach(&format!("{who} hears {talker} only to frame {heard} of {}", tail.count));
                 }
