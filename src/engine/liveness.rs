@@ -94,6 +94,11 @@ impl Liveness {
         Some(beat)
     }
 
+    /// The next beat is due now.
+    pub fn beat_now(&mut self, now: Instant) {
+        self.next_beat = self.next_beat.min(now);
+    }
+
     /// When the next beat is due or the link is lost, whichever comes first.
     pub fn poll_timeout(&self) -> Instant {
         self.next_beat.min(self.lost_at())

@@ -155,3 +155,24 @@ fn a_talker_that_cuts_in_hears_nobody_under_its_own_voice() {
         sleep(ms(300)).await;
     });
 }
+
+#[test]
+fn a_listener_whose_nat_gives_it_another_port_misses_a_moment_and_hears_on() {
+    bridged(8, async |world| {
+        let mut maas = world.radio("nl", "maas-12").await;
+        let lux = world.radio("be", "lux-1").await;
+        world.net.set_link(lux.host, ip("be"), Link::delayed(ms(20)));
+        maas.press().await;
+        for _ in 0..5 {
+            // Never the same distance from the beat of every second.
+            sleep(ms(1_130)).await;
+            world.rebind(&lux);
+        }
+        sleep(ms(1_000)).await;
+        maas.release().await;
+        sleep(ms(500)).await;
+        let pause = lux.longest_pause(&maas);
+        assert!(pause <= ms(40 + 200), "{pause:?} without a frame");
+        assert!(!lux.lines().iter().any(|line| line.contains("Interrupted")), "{:#?}", lux.lines());
+    });
+}

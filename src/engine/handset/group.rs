@@ -12,6 +12,7 @@ use super::{Event, Permit, Transmit};
 use crate::floor::participant::{Out, Participant, State, Tell};
 use crate::gate::{Admit, Gate};
 use crate::jitter::{self, JitterBuffer, Playout};
+use crate::liveness::UNIT_HURRY;
 use crate::{Deadline, earliest};
 
 /// Frames spoken before the grant that are kept: 300 ms. When more come, the earliest goes.
@@ -23,6 +24,9 @@ const COPY_INTERVAL: Duration = Duration::from_millis(20);
 
 /// No frame and no hold beat of a spurt for so long: its listeners hear the lost tone (T1 ends it later, at the arbiter).
 const INTERRUPTED: Duration = Duration::from_millis(600);
+/// Nothing of a spurt for so long, more than the pause between two hold beats: the unit says something. If its NAT has given it
+/// another port, its gateway does not find it before.
+const MISSED: Duration = Duration::from_millis(120);
 
 /// The own spurt, while it is sent.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +74,8 @@ pub(super) struct Group {
     tier: Tier,
     /// When the spurt under way counts as interrupted.
     interrupted: Option<Instant>,
+    /// When the spurt under way, until it is interrupted, is missed.
+    missed: Option<Instant>,
 }
 
 impl Group {
@@ -91,6 +97,7 @@ impl Group {
             voice: None,
             tier: Tier::Normal,
             interrupted: None,
+            missed: None,
         }
     }
 
@@ -148,7 +155,8 @@ impl Group {
         self.gate.cut_all();
         self.jitter.reset();
         // In the next session the same voice is heard anew, and told so.
-        (self.interrupted, self.voice, self.heard) = (None, None, None);
+        self.awaits_voice(None);
+        (self.voice, self.heard) = (None, None);
         self.copies = None;
         self.participant.disconnected(now);
         self.drain(now, out, events);
@@ -265,7 +273,8 @@ impl Group {
                 // An own spurt silences whatever was still playing here.
                 self.jitter.cut(self.gate.newest());
                 self.gate.cut_all();
-                (self.interrupted, self.voice) = (None, None);
+                self.awaits_voice(None);
+                self.voice = None;
                 events.push_back(Event::Granted(id, granted));
                 for payload in kept {
                     self.send_frame(payload, false, out);
@@ -325,7 +334,7 @@ impl Group {
         let goes_on = self.voice.take().filter(|voice| renumbered(voice) && self.heard != Some(taken.spurt));
         let began_as = goes_on.map_or(taken.spurt, |voice| voice.began_as);
         self.voice = Some(Voiced { spurt: taken.spurt, talker, began_as, over: false });
-        self.interrupted = Some(now + INTERRUPTED);
+        self.awaits_voice(Some(now));
         events.push_back(Event::Taken(self.id.clone(), taken.clone()));
     }
 
@@ -352,7 +361,7 @@ impl Group {
         if idle.is_lost() {
             self.gate.cut(idle.spurt);
         }
-        self.interrupted = None;
+        self.awaits_voice(None);
         if let Some(voice) = &mut self.voice {
             voice.over = true;
         }
@@ -371,8 +380,14 @@ impl Group {
             Admit::Duplicate | Admit::Stale => return,
         }
         // After the last frame only the arbiter's word is awaited.
-        self.interrupted = (!voice.last).then(|| now + INTERRUPTED);
+        self.awaits_voice((!voice.last).then_some(now));
         self.jitter.insert(voice.spurt, voice.seq, voice.payload, voice.last, now);
+    }
+
+    /// More of the spurt under way is to come, or nothing is.
+    fn awaits_voice(&mut self, since: Option<Instant>) {
+        self.interrupted = since.map(|since| since + INTERRUPTED);
+        self.missed = since.map(|since| since + MISSED);
     }
 
     pub(super) fn playout(&mut self, now: Instant, events: &mut VecDeque<Event>) -> Option<Playout> {
@@ -397,7 +412,18 @@ impl Group {
     pub(super) fn poll_timeout(&self) -> Deadline {
         let copies = self.copies.as_ref().map(|(_, _, at)| (*at, "copy of the last frame"));
         let interrupted = self.interrupted.map(|at| (at, "interrupted"));
-        earliest([self.participant.poll_timeout(), copies, interrupted])
+        let missed = self.missed.map(|at| (at, "missed"));
+        earliest([self.participant.poll_timeout(), copies, interrupted, missed])
+    }
+
+    /// Whether the spurt under way is missed, so that the gateway should hear from this unit now: said again and again until it is
+    /// interrupted.
+    pub(super) fn misses_voice(&mut self, now: Instant) -> bool {
+        let missed = self.missed.take_if(|at| *at <= now).is_some();
+        if missed && self.interrupted.is_some() {
+            self.missed = Some(now + UNIT_HURRY);
+        }
+        missed
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant, out: &mut VecDeque<Transmit>, events: &mut VecDeque<Event>) {
@@ -407,6 +433,7 @@ impl Group {
             self.copies = (left > 1).then(|| (transmit, left - 1, at + COPY_INTERVAL));
         }
         if self.interrupted.take_if(|at| *at <= now).is_some() {
+            self.missed = None;
             events.push_back(Event::Interrupted(self.id.clone(), self.gate.newest()));
         }
         self.participant.handle_timeout(now);

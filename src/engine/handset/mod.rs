@@ -325,10 +325,15 @@ impl Handset {
 
     /// Acts on every deadline that has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
+        let mut misses_voice = false;
         for group in self.groups.values_mut() {
+            misses_voice |= group.misses_voice(now);
             group.handle_timeout(now, &mut self.out, &mut self.events);
         }
         if let Some(liveness) = &mut self.liveness {
+            if misses_voice {
+                liveness.beat_now(now);
+            }
             if liveness.is_lost(now) {
                 self.liveness = None;
                 self.events.push_back(Event::GatewayLost);

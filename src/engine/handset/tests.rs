@@ -1,15 +1,21 @@
 //! A handset alone, with what its gateway says put in by hand.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use wire::control::{Message, Welcome};
-use wire::{Identity, Reason};
+use bytes::Bytes;
+use wire::control::{Affiliated, Message, Rights, Welcome};
+use wire::datagram::{Datagram, Heartbeat, Voice};
+use wire::{Handle, Identity, Reason, Seq, Spurt, TalkgroupId, Tier};
 
 use super::{Event, Handset, Transmit};
 
 #[expect(clippy::disallowed_methods, reason = "an epoch to count virtual time from")]
 fn epoch() -> Instant {
     Instant::now()
+}
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
 }
 
 fn gateway(name: &str) -> Identity {
@@ -38,4 +44,54 @@ fn a_unit_joins_through_the_gateway_that_it_dialled_and_no_other() {
     ] {
         assert_eq!(welcomed(welcome), (vec![Event::Refused(reason)], Vec::new()));
     }
+}
+
+/// What it sends until then, woken at every deadline, and when: milliseconds since the epoch.
+fn beats(handset: &mut Handset, start: Instant, until_ms: u64) -> Vec<u128> {
+    let mut at = Vec::new();
+    while let Some((due, _)) = handset.poll_timeout().filter(|(due, _)| *due <= start + ms(until_ms)) {
+        handset.handle_timeout(due);
+        while let Some(sent) = handset.poll_transmit() {
+            let Transmit::Datagram(bytes) = sent else { continue };
+            let Ok(Some(Datagram::Heartbeat(Heartbeat { seq, .. }))) = Datagram::decode(bytes) else { continue };
+            handset.handle_datagram(Datagram::Heartbeat(Heartbeat { seq, echo: seq }).encode(), due);
+            at.push((due - start).as_millis());
+        }
+    }
+    at
+}
+
+#[test]
+fn a_listener_that_misses_voice_says_something_so_that_its_gateway_finds_it() {
+    let (start, id) = (epoch(), "nl/pol-1".parse::<TalkgroupId>().unwrap());
+    let mut handset = Handset::new([id.clone()]);
+    handset.handle_connected(gateway("gw-1"));
+    handset.handle_message(Message::Welcome(Welcome { version: wire::VERSION, capabilities: Vec::new(), gateway: gateway("gw-1") }), start);
+    let affiliated = Affiliated {
+        talkgroup: id,
+        handle: Handle(1),
+        title: String::new(),
+        agency: String::new(),
+        rights: Rights::default(),
+        baseline: Spurt::from_bits(0),
+        current: None,
+        emergency: None,
+        far_sides: Vec::new(),
+    };
+    handset.handle_message(Message::Affiliated(Box::new(affiliated)), start);
+    assert_eq!(beats(&mut handset, start, 1_100), [0, 1_000], "in silence a beat every second");
+    let voice = |seq, last| {
+        let (handle, spurt, tier) = (Handle(1), Spurt::from_bits(1), Tier::Normal);
+        let (repeats, payload) = (Vec::new(), Bytes::new());
+        Voice { handle, spurt, seq: Seq(seq), first: seq == 0, last, tier, encrypted: false, repeats, payload }.encode()
+    };
+    for seq in 0..10u16 {
+        let at = 1_100 + 100 * u64::from(seq);
+        handset.handle_datagram(voice(seq, false), start + ms(at));
+        let expected: &[u128] = if seq == 9 { &[2_000] } else { &[] };
+        assert_eq!(beats(&mut handset, start, at + 99), expected, "hold beats come often enough");
+    }
+    assert_eq!(beats(&mut handset, start, 3_500), [2_120, 2_320, 2_520], "until it is interrupted");
+    handset.handle_datagram(voice(10, true), start + ms(3_500));
+    assert_eq!(beats(&mut handset, start, 4_000), [3_520], "nothing comes after the last frame");
 }
