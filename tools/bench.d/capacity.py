@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from plot import svg
 from relay import LOAD_FULL, measure, progress, row_of
-from relays import Relay, Scene, by_name
+from relays import Relay, Scene, by_name, names
 from table import columns
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--most", type=int, default=1_600, metavar="N", help="listeners at most (default 1600)")
     parser.add_argument("--rounds", type=int, default=1, metavar="N", help="for each number (default 1)")
     parser.add_argument("--seconds", type=float, default=6.0, metavar="S", help="of voice in each (default 6)")
-    parser.add_argument("--relays", type=lambda text: text.split(","), default=list(ASKED), metavar="NAME,NAME", help="default: %(default)s")
+    parser.add_argument("--relays", type=names, default=list(ASKED), metavar="NAME,NAME", help=f"default {','.join(ASKED)}")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="where the plot goes; default beside the JSON")
     parser.set_defaults(rate=50, payload=60)
 

@@ -3,6 +3,7 @@
 Ours, two that others run, and the limit. Each is a process that is ended by its own id. Standard library only.
 """
 
+import argparse
 import shutil
 import sqlite3
 import subprocess
@@ -118,9 +119,8 @@ class Talkbridge(Relay):
 def gateway_toml(pki: Path, units: int, peers: int, console: int, groups: int) -> str:
     """Its configuration. A talk burst may last as long as a measurement."""
     everybody = '["nl/*/*"]'
-    talkgroups = "".join(
-        f'[[talkgroup]]\nname = "tg-{group}"\njoin = {everybody}\ntalk = {everybody}\ntimers = {{ t2_s = 600 }}\n' for group in range(groups)
-    )
+    rights = f"join = {everybody}\ntalk = {everybody}\ntimers = {{ t2_s = 600 }}\n"
+    talkgroups = "".join(f'[[talkgroup]]\nname = "tg-{group}"\n{rights}' for group in range(groups))
     return f"""# Written by tools/bench.
 authority = "nl"
 name = "gw-1"
@@ -197,6 +197,18 @@ class Limit(Relay):
     def command(self, folder: Path, port: int, scene: Scene) -> list[str | Path]:
         """It needs no files."""
         return [self.program, "bare", "--port", str(port)]
+
+
+NAMES = tuple(kind.name for kind in (Talkbridge, Murmurd, Svxreflector, Limit))
+
+
+def names(words: str) -> list[str]:
+    """Relays asked for on the command line, `NAME,NAME`."""
+    asked = words.split(",")
+    unknown = [name for name in asked if name not in NAMES]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"no relay '{unknown[0]}'; there are: {' '.join(NAMES)}")
+    return asked
 
 
 def by_name(binaries: Path, load: Path, pki: Path, core: int) -> dict[str, Relay]:

@@ -4,6 +4,7 @@
 """
 
 import unittest
+from typing import Any
 from xml.etree import ElementTree
 
 import bench  # noqa: F401  (finds the report)
@@ -44,7 +45,8 @@ class TheSearch(unittest.TestCase):
     def test_late_or_lost_is_not_carried(self) -> None:
         row = {"limited_by_load": False, "last_p99_us": 20_000.0, "delivered": 990, "expected": 1_000}
         self.assertEqual(verdict(row), "carried")
-        self.assertEqual([verdict(row | more) for more in ({"last_p99_us": 20_001.0}, {"last_p99_us": None}, {"delivered": 989})], ["late"] * 3)
+        bad: list[dict[str, Any]] = [{"last_p99_us": 20_001.0}, {"last_p99_us": None}, {"delivered": 989}]
+        self.assertEqual([verdict(row | more) for more in bad], ["late"] * 3)
         self.assertEqual(verdict(row | {"limited_by_load": True, "last_p99_us": 90_000.0}), "load")
 
 

@@ -3,6 +3,7 @@
     python3 -m unittest discover -s tools/bench.d
 """
 
+import argparse
 import tempfile
 import tomllib
 import unittest
@@ -11,7 +12,7 @@ from pathlib import Path
 import bench
 import memory
 from load import Place
-from relays import Limit, Scene, Svxreflector, gateway_toml, listens
+from relays import Limit, Scene, Svxreflector, gateway_toml, listens, names
 from table import Spread, columns, ratio, summary, text
 
 
@@ -49,6 +50,10 @@ class Files(unittest.TestCase):
         self.assertEqual([reflector.can(Scene(*size)) for size in ((1, 900), (1, 1_000), (20, 20))], [True, False, False])
         self.assertTrue(Limit(Path("x"), 0).can(Scene(20, 20)))
         self.assertEqual((Scene(20, 20).terminals, Scene(1, 50).name, Scene(20, 20).name), (420, "50 listeners", "20 talkgroups of 20"))
+
+    def test_relays_are_asked_for_by_name(self) -> None:
+        self.assertEqual(names("limit,murmurd"), ["limit", "murmurd"])
+        self.assertRaisesRegex(argparse.ArgumentTypeError, "no relay 'x'; there are: talkbridge", names, "limit,x")
 
     def test_a_place_becomes_words(self) -> None:
         words = Place("limit", "127.0.0.1:9", 1, 5).words()
