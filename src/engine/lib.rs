@@ -20,6 +20,7 @@ pub mod hub;
 pub mod jitter;
 pub mod liveness;
 pub mod plan;
+pub mod planted;
 pub mod sched;
 
 /// The earlier of two optional deadlines, with its reason.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The house rules that neither the compiler nor clippy knows. One rule per run: house.py files|modules|crates|libraries.
+"""The house rules that neither the compiler nor clippy knows. One rule per run: house.py files|modules|crates|libraries|planted.
 
 Prints every breach as PATH:LINE: what, and ends with 1 if there is one.
 """
@@ -52,9 +52,10 @@ MODULES = {
     "jitter": [],
     "liveness": [],
     "plan": [],
+    "planted": [],
     "sched": [],
 }
-SHARED = ["Deadline", "earliest", "millis"]
+SHARED = ["Deadline", "earliest", "millis", "planted"]
 
 
 def sources():
@@ -165,7 +166,23 @@ def libraries():
                 yield f"{name}: holds {library}:\n{way}"
 
 
-RULES = {rule.__name__: rule for rule in (files, modules, crates, libraries)}
+def planted():
+    """Faults are planted in the engine only, and in nothing that is built without asking for them."""
+    for path in sources():
+        name = path.relative_to(ROOT)
+        if name.parts[0] != "src" or name.parts[1] == "engine":
+            continue
+        for number, line in product_lines(path):
+            if re.search(r"\bplanted\b", line):
+                yield f"{name}:{number}: a fault can be planted outside the engine"
+    # First whatever any target of the workspace brings, tests included; then what the program is built with even if a command names it.
+    for arguments in (["--workspace", "-e", "normal,build,dev"], ["-p", "talkbridge", "--features", "planted", "-e", "normal,build"]):
+        tree = cargo("tree", "--locked", "--prefix", "none", "-f", "{p} [{f}]", *arguments)
+        for line in sorted({line for line in tree.splitlines() if re.match(r"talkbridge-engine .*\[.*\bplanted\b", line)}):
+            yield f"Cargo.toml: {line} by cargo tree {' '.join(arguments)}"
+
+
+RULES = {rule.__name__: rule for rule in (files, modules, crates, libraries, planted)}
 
 
 def main():

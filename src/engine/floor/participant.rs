@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use wire::control::{FloorBody, Granted, Release, Request, Revoke};
 use wire::{DenyCause, Priority, RequestId, RevokeCause, Seq, Spurt, Tier};
 
+use crate::planted::{self, Fault};
 use crate::{Deadline, earliest};
 
 /// T100 and T101: how often a release or request without an answer is repeated.
@@ -291,8 +292,9 @@ impl Participant {
     /// A floor message for this unit arrived.
     pub fn handle(&mut self, body: &FloorBody, now: Instant) {
         match body {
-            FloorBody::Granted(granted) if granted.request == self.request && self.state != State::Silent => {
-                self.grant = Some(granted.clone());
+            FloorBody::Granted(_) if planted::is(Fault::KeepsGrant) && matches!(self.state, State::Silent | State::Releasing) => {}
+            FloorBody::Granted(granted) if self.asks(granted.request) && self.state != State::Silent => {
+                self.grant = Some(Granted { request: self.request, ..granted.clone() });
                 self.apply(Event::Granted, now);
             }
             FloorBody::Granted(granted) => {
@@ -300,21 +302,19 @@ impl Participant {
                 let release = Release { request: granted.request, last_seq: None, key_down: false };
                 self.out.push_back(Out::Send(FloorBody::Release(release)));
             }
-            FloorBody::Deny { request, cause } if *request == self.request => {
+            FloorBody::Deny { request, cause } if self.asks(*request) => {
                 self.denied = *cause;
                 self.apply(Event::Denied, now);
             }
-            FloorBody::Queued { request, position } if *request == self.request => {
+            FloorBody::Queued { request, position } if self.asks(*request) => {
                 self.position = *position;
                 self.apply(Event::Waits, now);
             }
             // The own grant by its request; by its spurt where the gateway knows of no request (voice without a grant).
-            FloorBody::Revoke(revoke)
-                if revoke.request == self.request || self.grant().is_some_and(|grant| grant.spurt == revoke.spurt) =>
-            {
+            FloorBody::Revoke(revoke) if self.asks(revoke.request) || self.grant().is_some_and(|grant| grant.spurt == revoke.spurt) => {
                 self.handle_revoke(revoke, now);
             }
-            FloorBody::Ack { request } if *request == self.request => self.apply(Event::Acked, now),
+            FloorBody::Ack { request } if self.asks(*request) => self.apply(Event::Acked, now),
             FloorBody::Deny { .. }
             | FloorBody::Queued { .. }
             | FloorBody::Revoke(_)
@@ -324,6 +324,11 @@ impl Participant {
             | FloorBody::Taken(_)
             | FloorBody::Idle(_) => {}
         }
+    }
+
+    /// Whether an answer is for the newest request.
+    fn asks(&self, request: RequestId) -> bool {
+        request == self.request || planted::is(Fault::RequestIds)
     }
 
     fn handle_revoke(&mut self, revoke: &Revoke, now: Instant) {
@@ -449,7 +454,8 @@ impl Participant {
     }
 
     fn send_release(&mut self) {
-        let release = Release { request: self.request, last_seq: self.last_seq, key_down: self.key_down };
+        let last_seq = self.last_seq.filter(|_| !planted::is(Fault::NoLastFrame));
+        let release = Release { request: self.request, last_seq, key_down: self.key_down };
         self.out.push_back(Out::Send(FloorBody::Release(release)));
     }
 

@@ -13,6 +13,7 @@ use crate::floor::participant::{Out, Participant, State, Tell};
 use crate::gate::{Admit, Gate};
 use crate::jitter::{self, JitterBuffer, Playout};
 use crate::liveness::UNIT_HURRY;
+use crate::planted::{self, Fault};
 use crate::{Deadline, earliest};
 
 /// Frames spoken before the grant that are kept: 300 ms. When more come, the earliest goes.
@@ -376,8 +377,8 @@ impl Group {
                 self.follow_on(before, voice.tier, now);
                 self.jitter.start(voice.spurt, now);
             }
-            Admit::Pass => {}
-            Admit::Duplicate | Admit::Stale => return,
+            Admit::Duplicate | Admit::Stale if !planted::is(Fault::NoFilter) => return,
+            Admit::Pass | Admit::Duplicate | Admit::Stale => {}
         }
         // After the last frame only the arbiter's word is awaited.
         self.awaits_voice((!voice.last).then_some(now));

@@ -14,6 +14,7 @@ use super::output::Event;
 use super::view::Side;
 use crate::floor::Party;
 use crate::floor::table::State;
+use crate::planted::{self, Fault};
 
 /// What a partner's sync said.
 #[derive(Clone, Debug)]
@@ -129,7 +130,7 @@ impl Hub {
             Side::Arbiter(arbiter) => arbiter.current().filter(|_| arbiter.state() != State::Draining),
             Side::Partner(_) => None,
         };
-        let holder = current.map(|current| Holder {
+        let holder = current.filter(|_| !planted::is(Fault::SyncNamesNobody)).map(|current| Holder {
             request: current.claim.request,
             priority: super::rights::fit_to_ceiling(
                 current.claim.priority,

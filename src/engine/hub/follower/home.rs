@@ -11,7 +11,9 @@ use super::{Follower, Relay, Talking};
 use crate::floor::Party;
 use crate::floor::arbiter::RENUMBERED_MAX;
 use crate::gate::Gate;
+use crate::hub::asked::Asked;
 use crate::hub::output::Outbox;
+use crate::planted::{self, Fault};
 
 impl Follower {
     /// A floor message of the home; `member` finds the session of a party.
@@ -44,7 +46,7 @@ impl Follower {
                 Some(party) => self.granted(party, granted, gate, now, out),
                 None => {
                     if let Some(party) = floor.party.clone() {
-                        self.give_back(party, granted.request, out);
+                        self.refuse(party, granted.request, out);
                     }
                     Vec::new()
                 }
@@ -70,6 +72,13 @@ impl Follower {
         }
     }
 
+    /// A grant that nobody wants any more is answered by a release.
+    fn refuse(&self, party: Identity, request: RequestId, out: &mut Outbox) {
+        if !planted::is(Fault::KeepsGrant) {
+            self.give_back(party, request, out);
+        }
+    }
+
     fn granted(&mut self, party: Party, granted: &Granted, gate: &mut Gate, now: Instant, out: &mut Outbox) -> Vec<Relay> {
         let talks_already = match &self.talking {
             Some(Talking::Local { claim, spurt, earlier, since, relinquished: false, .. })
@@ -89,7 +98,7 @@ impl Follower {
             (Some(claim), None) => (claim, now, Vec::new()),
             (None, Some(talks)) => talks,
             (None, None) => {
-                self.give_back(party.identity, granted.request, out);
+                self.refuse(party.identity, granted.request, out);
                 return Vec::new();
             }
         };
@@ -177,6 +186,9 @@ impl Follower {
         let mut relays = Vec::new();
         if known != Some(taken.spurt) {
             relays.extend(self.displace());
+        }
+        if planted::is(Fault::TakenCancels) {
+            self.asked = Asked::default();
         }
         gate.open(taken.spurt);
         let via = (taken.talker.identity.authority != self.home.authority).then(|| self.home.authority.clone());

@@ -190,7 +190,7 @@ impl Follower {
         matches!(&self.talking, Some(Talking::Local { claim, .. }) if claim.party == *party && claim.request == request)
     }
 
-    /// A grant that nobody wants any more is answered by a release.
+    /// What the home gave or may give is given back.
     pub(crate) fn give_back(&self, party: Identity, request: RequestId, out: &mut Outbox) {
         give_back(&self.home, party, request, out);
     }

@@ -13,6 +13,7 @@ use crate::hub::bridges::Far;
 use crate::hub::follower::{self, Follower, Talking};
 use crate::hub::output::Outbox;
 use crate::hub::rights::judge_foreign;
+use crate::planted::{self, Fault};
 
 impl View {
     // === Bridge ===
@@ -71,12 +72,12 @@ impl View {
             let key = |current: &Current| (current.claim.party.clone(), current.claim.request);
             let is_announced = current.map(key).as_ref() == announced;
             if let Some((party, request)) = announced.filter(|_| !is_announced) {
-                follower.give_back(party.identity.clone(), *request, out);
+                take_back(&follower.home, party.identity.clone(), *request, out);
             }
             if let Some(current) = current {
                 follower.adopt(current, is_announced, now, out);
             }
-            for claim in arbiter.queue().claims().cloned().collect::<Vec<_>>() {
+            for claim in arbiter.queue().claims().filter(|_| !planted::is(Fault::SyncCancels)).cloned().collect::<Vec<_>>() {
                 follower.forward(claim, now, out);
             }
         }
@@ -152,7 +153,7 @@ impl View {
         };
         for (party, request) in asked {
             if stays.is_none_or(|claim| (&claim.party.identity, claim.request) != (&party, request)) {
-                follower::give_back(&home, party, request, out);
+                take_back(&home, party, request, out);
             }
         }
         (self.detached, self.unanswered) = (Some(home), unanswered);
@@ -161,7 +162,7 @@ impl View {
     /// The home answered, but an emergency began here that it does not admit: what was announced to it is taken back.
     pub(crate) fn stay_alone(&mut self, home: Far, announced: Option<&(Party, RequestId)>, out: &mut Outbox) {
         if let Some((party, request)) = announced {
-            follower::give_back(&home, party.identity.clone(), *request, out);
+            take_back(&home, party.identity.clone(), *request, out);
         }
         (self.detached, self.unanswered) = (Some(home), false);
     }
@@ -278,5 +279,12 @@ impl View {
         for identity in in_danger {
             self.raise_emergency(&identity, out);
         }
+    }
+}
+
+/// What a view asked, held or announced at its home is the home's no more.
+fn take_back(home: &Far, party: Identity, request: RequestId, out: &mut Outbox) {
+    if !planted::is(Fault::KeepsClaims) {
+        follower::give_back(home, party, request, out);
     }
 }
