@@ -17,6 +17,8 @@ mod life;
 mod logs;
 mod pauses;
 mod peers;
+#[cfg(feature = "planted")]
+mod planted;
 mod random;
 mod scenes;
 mod splits;

@@ -18,7 +18,14 @@ fn from_env(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-fn say(line: &str) {
+/// The seeds that `tools/simulate` asks of this process.
+pub(crate) fn seeds_from_env() -> impl Iterator<Item = u64> {
+    let [from, seeds, step] = ["FROM", "SEEDS", "STEP"].map(|name| from_env(&format!("TALKBRIDGE_{name}"), 1));
+    (0..seeds).map(move |count| from + count * step)
+}
+
+/// Says a line that `tools/simulate` reads.
+pub(crate) fn say(line: &str) {
     writeln!(std::io::stdout(), "{line}").expect("stdout");
 }
 
@@ -94,10 +101,10 @@ fn the_seeds_that_were_asked_for() {
         assert!(verdict.breaches.is_empty());
         return;
     }
-    let (from, seeds, step) = (from_env("TALKBRIDGE_FROM", 1), from_env("TALKBRIDGE_SEEDS", 1), from_env("TALKBRIDGE_STEP", 1));
     let mut sum = Totals::default();
-    let mut broken = 0;
-    for seed in (from..).step_by(usize::try_from(step).expect("a small step")).take(usize::try_from(seeds).expect("seeds")) {
+    let (mut seeds, mut broken) = (0, 0);
+    for seed in seeds_from_env() {
+        seeds += 1;
         match judge(seed, &script(seed)) {
             Ok(totals) => add(&mut sum, totals),
             Err(why) => {

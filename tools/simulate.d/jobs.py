@@ -17,9 +17,10 @@ class Output:
     status: int
 
 
-def program() -> Path:
+def program(*features: str) -> Path:
     """Builds the simulation, as `cargo test` does, and tells where it lies."""
     build = ["cargo", "test", "--no-run", "--locked", "--test", "simulation", "--message-format=json-render-diagnostics"]
+    build += [f"--features={feature}" for feature in features]
     built = subprocess.run(build, stdout=subprocess.PIPE, text=True, check=False)
     for line in reversed(built.stdout.splitlines() if built.returncode == 0 else []):
         message = json.loads(line) if line.startswith("{") else {}

@@ -8,6 +8,7 @@ import sys
 import jobs
 
 LIVES = "random::the_seeds_that_were_asked_for"
+PLANTED = "planted::the_seeds_that_were_asked_for"
 # What cargo's test harness and the runner say beside what is to be read.
 NOISE = ("lived ", "totals ", "running ", "test ")
 
@@ -35,6 +36,18 @@ def lives(options: argparse.Namespace) -> int:
     return 0
 
 
+def planted(options: argparse.Namespace) -> int:
+    """Lives of seeds with a fault of `tests/simulation/planted.rs`; prints which of them find it."""
+    seeds = options.seeds or 100
+    outputs = jobs.run(jobs.program("planted"), PLANTED, seeds, options.first, options.jobs, PLANTED=options.planted)
+    lines = [line for output in outputs for line in output.lines]
+    found = [line for line in lines if line.startswith("seed ")]
+    print("\n".join(found))
+    lived = sum(line.startswith("lived ") for line in lines)
+    print(f"simulate: {lived} of {seeds} seeds lived with {options.planted}, {len(found)} of them find it")
+    return 0 if found and lived == seeds else 1
+
+
 def arguments() -> argparse.Namespace:
     def number(text: str) -> int:
         if not text.isascii() or not text.isdecimal() or not 1 <= int(text) < 10**9:
@@ -45,11 +58,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=number, metavar="N", help="how many (100)")
     parser.add_argument("--from", type=number, default=1, dest="first", metavar="S", help="the first one (1)")
     parser.add_argument("--jobs", type=number, default=os.cpu_count() or 1, metavar="J", help="processes beside each other (one per core)")
+    parser.add_argument("--planted", metavar="WORD", help="a fault to plant (tests/simulation/planted.rs); prints the seeds that find it")
     return parser.parse_args()
 
 
 def main() -> int:
-    return lives(arguments())
+    options = arguments()
+    return planted(options) if options.planted else lives(options)
 
 
 if __name__ == "__main__":
