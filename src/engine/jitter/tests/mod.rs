@@ -1,5 +1,8 @@
 //! The jitter buffer's promises, played in virtual time against given arrivals.
 
+mod paths;
+mod simulated;
+
 use proptest::prelude::*;
 
 use super::*;
