@@ -2,11 +2,13 @@
 //! the datagrams.
 //!
 //! ```text
-//!  Source ─▶ Frame (20 ms, 16 kHz) ─▶ opus::Encoder ─▶ payload ─▶ [network, jitter buffer] ─▶ opus::Decoder ─▶ Frame ─▶ Sink
+//!  Source ─▶ Frame (20 ms, 16 kHz) ─▶ opus::Encoder ─▶ payload
+//!         ─▶ [network, jitter buffer] ─▶ opus::Decoder ─▶ Frame ─▶ Stretcher ─▶ Frame ─▶ Sink
 //! ```
 //!
 //! [`wav`] and [`tone`] are sources and sinks without a sound card; [`resample`] stands before a source and behind a
-//! sink whose rate is not ours; [`onset`] measures what came out. Only units use this crate: a gateway never decodes voice.
+//! sink whose rate is not ours; [`stretch`] plays faster or slower; [`onset`] measures what came out. Only units use this
+//! crate: a gateway never decodes voice.
 
 #![cfg_attr(not(test), deny(clippy::panic))]
 
@@ -15,6 +17,7 @@ pub mod opus;
 pub mod pcm;
 pub mod resample;
 mod stream;
+pub mod stretch;
 pub mod timeline;
 pub mod tone;
 pub mod wav;
