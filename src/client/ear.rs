@@ -4,11 +4,12 @@
 //! Positions come from the ticks' nominal times, so a spurt is continuous to the sample however the task was scheduled.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use engine::jitter::Playout;
 use media::opus::{CodecError, Decoder};
 use media::pcm::{FRAME_SAMPLES, Frame, VOICE_HZ};
+use media::stretch::Stretcher;
 use wire::{Spurt, TalkgroupId};
 
 use crate::unit::Heard;
@@ -26,6 +27,7 @@ pub struct Ear {
 struct Voice {
     spurt: Option<Spurt>,
     decoder: Decoder,
+    stretcher: Stretcher,
 }
 
 impl Ear {
@@ -47,38 +49,43 @@ impl Ear {
     pub fn hear(&mut self, heard: &Heard) -> Result<(u64, Frame), CodecError> {
         let position = self.position(heard.at);
         if !self.voices.contains_key(&heard.talkgroup) {
-            self.voices.insert(heard.talkgroup.clone(), Voice { spurt: heard.spurt, decoder: Decoder::new()? });
+            self.voices
+                .insert(heard.talkgroup.clone(), Voice { spurt: heard.spurt, decoder: Decoder::new()?, stretcher: Stretcher::default() });
         }
         let Some(voice) = self.voices.get_mut(&heard.talkgroup) else { return Ok((position, Frame::SILENCE)) };
         if voice.spurt != heard.spurt {
             voice.spurt = heard.spurt;
             voice.decoder.reset()?;
+            voice.stretcher.reset();
         }
-        let decoder = &mut voice.decoder;
-        let frame = match &heard.playout {
-            Playout::Frame(payload) => decoder.decode(payload).frame,
-            Playout::Fec { next } => decoder.decode_fec(next).frame,
-            Playout::Merge { first, second } => {
-                let first = decoder.decode(first).frame;
-                fade(&first, &decoder.decode(second).frame)
-            }
-            Playout::Conceal => decoder.conceal().frame,
-            Playout::Silence | Playout::End(_) => Frame::SILENCE,
-        };
-        Ok((position, frame))
+        Ok((position, voice.play(&heard.playout)))
     }
 }
 
-/// One frame that begins as the first and ends as the second.
-fn fade(first: &Frame, second: &Frame) -> Frame {
-    let mut samples = [0; FRAME_SAMPLES];
-    let length = i32::try_from(FRAME_SAMPLES).unwrap_or(i32::MAX);
-    let pairs = first.samples().iter().zip(second.samples());
-    for ((into, (from, to)), at) in samples.iter_mut().zip(pairs).zip(0..length) {
-        let mixed = (i32::from(*from) * (length - at) + i32::from(*to) * at) / length;
-        *into = i16::try_from(mixed).unwrap_or(0);
+impl Voice {
+    fn play(&mut self, playout: &Playout) -> Frame {
+        let decoder = &mut self.decoder;
+        let decoded = match playout {
+            Playout::Frame(payload) => decoder.decode(payload),
+            Playout::Fec { next } => decoder.decode_fec(next),
+            Playout::Conceal => decoder.conceal(),
+            Playout::Stretch { frames, advance } => {
+                for payload in frames {
+                    self.stretcher.push(&decoder.decode(payload).frame);
+                }
+                return self.stretcher.take(samples(*advance));
+            }
+            Playout::Silence => return self.stretcher.rest(),
+            Playout::End(_) => return Frame::SILENCE,
+        };
+        self.stretcher.push(&decoded.frame);
+        self.stretcher.take(FRAME_SAMPLES)
     }
-    Frame::new(samples)
+}
+
+/// The samples of so much sound.
+fn samples(sound: Duration) -> usize {
+    usize::try_from(sound.as_nanos() * u128::from(VOICE_HZ) / NANOS_PER_S).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -126,11 +133,27 @@ mod tests {
     }
 
     #[test]
-    fn merged_frames_keep_the_level_and_the_edges() {
-        let (first, second) = (Frame::new([1_000; FRAME_SAMPLES]), Frame::new([-1_000; FRAME_SAMPLES]));
-        let merged = fade(&first, &second);
-        assert_eq!(merged.samples()[0], 1_000);
-        assert!(merged.samples()[319] < -980);
-        assert!(rms(fade(&first, &first).samples()) > 999.0);
+    fn faster_and_slower_ticks_join_and_what_is_left_over_is_heard_before_the_silence() {
+        let mut encoder = Encoder::new(Bits::default()).unwrap();
+        let mut payloads = coded(1_000).into_iter().map(|frame| encoder.encode(&frame).unwrap());
+        let now = Instant::now();
+        let mut ear = Ear::new(now);
+        let mut hear = |playout| ear.hear(&heard(playout, 1, now)).unwrap().1;
+        let level = (0..10).map(|_| hear(Playout::Frame(payloads.next().unwrap())).rms()).fold(0.0, f32::max);
+        // 1.2x: five ticks hold six frames.
+        for count in [2, 1, 1, 1, 1] {
+            let frames = payloads.by_ref().take(count).collect();
+            let frame = hear(Playout::Stretch { frames, advance: Duration::from_millis(24) });
+            assert!(frame.rms() > 0.9 * level, "{frame:?} of {level}");
+        }
+        for advance in [18, 18, 14] {
+            let frames = payloads.by_ref().take(1).collect();
+            let frame = hear(Playout::Stretch { frames, advance: Duration::from_millis(advance) });
+            assert!(frame.rms() > 0.9 * level, "{frame:?} of {level}");
+        }
+        // 10 ms are left over.
+        let rest = hear(Playout::Silence);
+        assert!(rms(&rest.samples()[..160]) > 0.9 * level, "{rest:?}");
+        assert_eq!(hear(Playout::Silence), Frame::SILENCE);
     }
 }

@@ -315,7 +315,7 @@ async fn hear(number: u16, mut ear: mpsc::Receiver<Heard>, watch: Arc<Mutex<Watc
     while let Some(heard) = ear.recv().await {
         let frames: Vec<Bytes> = match heard.playout {
             Playout::Frame(frame) => vec![frame],
-            Playout::Merge { first, second } => vec![first, second],
+            Playout::Stretch { frames, .. } => frames,
             Playout::Fec { .. } | Playout::Conceal | Playout::Silence | Playout::End(_) => continue,
         };
         let spurt = heard.spurt.expect("a frame belongs to a spurt");

@@ -398,7 +398,7 @@ impl Group {
                 other => break other?,
             }
         };
-        if matches!(playout, Playout::Frame(_)) {
+        if matches!(playout, Playout::Frame(_) | Playout::Stretch { .. }) {
             let spurt = self.playing();
             if spurt.is_some() && self.heard != spurt {
                 self.heard = spurt;

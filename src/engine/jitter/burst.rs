@@ -4,7 +4,7 @@
 //! or missing; when to play what is the buffer's decision.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use wire::{Seq, Spurt};
@@ -33,6 +33,17 @@ pub(super) enum Phase {
     Holding,
 }
 
+/// How fast a spurt is played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// As it was spoken.
+    Even,
+    /// The delay is above its target.
+    Faster,
+    /// The delay is below its target.
+    Slower,
+}
+
 /// One spurt.
 #[derive(Debug)]
 pub(super) struct Burst {
@@ -51,8 +62,9 @@ pub(super) struct Burst {
     pub(super) missing_run: u16,
     /// Frames played since the start, saturating.
     pub(super) played: u16,
-    /// Frames played since two were merged.
-    pub(super) since_merge: u16,
+    /// Sound that was handed over and is still to be played: less than a frame.
+    pub(super) left_over: Duration,
+    pub(super) pace: Pace,
     /// The frame played last was a hold beat.
     pub(super) after_hold: bool,
     /// Bit i: frame `cursor - 1 - i` had arrived.
@@ -72,7 +84,8 @@ impl Burst {
             stalled: 0,
             missing_run: 0,
             played: 0,
-            since_merge: 0,
+            left_over: Duration::ZERO,
+            pace: Pace::Even,
             after_hold: false,
             had: 0,
         }
@@ -104,9 +117,14 @@ impl Burst {
         self.frames.first_key_value().map(|(seq, frame)| (Seq(*seq), frame))
     }
 
-    /// The frame at the cursor.
-    pub(super) fn head(&self) -> Option<&Frame> {
-        self.frames.get(&self.cursor.0)
+    /// How many places the newest frame here is ahead of the cursor, its own included.
+    pub(super) fn ahead(&self) -> u16 {
+        self.frames.last_key_value().map_or(0, |(newest, _)| (newest + 1).saturating_sub(self.cursor.0))
+    }
+
+    /// Whether so many frames of voice follow from the cursor on, none missing.
+    pub(super) fn has_voice(&self, count: u16) -> bool {
+        (0..count).all(|place| self.frames.get(&self.cursor.0.saturating_add(place)).is_some_and(|frame| !frame.payload.is_empty()))
     }
 
     /// Moves the cursor past one place and gives the frame that was there.

@@ -3,48 +3,75 @@
 //! In the data path: fed by [`JitterBuffer::insert`](super::JitterBuffer::insert) with every new voice frame's arrival, asked
 //! at every playout tick.
 //!
-//! A frame's *transit* is its arrival less its place in the spurt. The smallest transit of the last seconds is the path's
-//! floor, and a frame's jitter is what it arrived above the floor known **so far**. The order matters: the burst of an
-//! instant start comes in at once, so each of its frames only lowers the floor and none counts as late.
+//! A frame's *transit* is its arrival less its place in the spurt, and the smallest one of the last 5 s is the path at its
+//! fastest. What a frame took longer is judged by the fastest known **when it came** or known **now**, whichever says less:
+//! the burst of an instant start only lowers the fastest, and after a longer route only the new one counts.
+//!
+//! A frame that is missing counts as well, at the moment when its redundancy comes with the next one: on a path that loses,
+//! waiting for that pays. The target is where a millisecond more would cost more than the frames it saves.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use wire::Seq;
 
-use super::FRAME;
+use super::{FRAME, SLACK};
 
-/// Least target: a tick's phase and 10 ms for the scheduling of two machines.
-pub const TARGET_MIN: Duration = Duration::from_millis(30);
-/// Target before anything is known of the path; with the phase of the tick it holds a frame for 20 to 40 ms.
-pub const TARGET_START: Duration = Duration::from_millis(40);
+/// Least target: 10 ms for the phase of the tick, and as much for the scheduling of two machines.
+pub const TARGET_MIN: Duration = Duration::from_millis(20);
+/// Target before anything is known of the path.
+pub const TARGET_START: Duration = Duration::from_millis(30);
 /// Largest target; a path with more jitter loses frames rather than the conversation.
 pub const TARGET_MAX: Duration = Duration::from_millis(400);
 
-/// The share of frames that shall arrive before their turn; the rest costs a concealed frame, not a lost one.
-const ON_TIME_PERCENT: u8 = 97;
-/// Samples after which older ones count half: 10 s of voice.
-const MEMORY_SAMPLES: u32 = 500;
+/// Delay that is worth having one frame in a hundred in time.
+const WORTH_OF_A_PERCENT: Duration = Duration::from_millis(20);
+/// The delay may be so much below the target before it is steered back; a frame shall be in time then too.
+const MARGIN: Duration = SLACK;
+/// Frames remembered: 5 s of voice. A disturbance is forgotten after that, whatever it was.
+const MEMORY: usize = 250;
 /// Fewer samples say nothing about the path.
-const SAMPLES_MIN: u32 = 25;
-/// Frames over which the floor is remembered at least; at most twice that. A longer route is accepted after 5 to 10 s.
-const FLOOR_FRAMES: u16 = 250;
+const SAMPLES_MIN: usize = 25;
 
-/// Estimates the path's jitter; its histogram outlives the spurt, its floor does not.
-#[derive(Clone, Debug, Default)]
+/// Estimates the path's jitter; what it remembers outlives the spurt, its time scale does not.
+#[derive(Clone, Debug)]
 pub(super) struct Estimator {
-    jitter: Histogram,
     anchor: Option<Anchor>,
+    samples: VecDeque<Sample>,
+    /// The source is silent: the next frame begins a new time scale.
+    silent: bool,
+    target: Duration,
 }
 
-/// The zero of the transit scale and the floors measured on it, in microseconds.
+impl Default for Estimator {
+    fn default() -> Self {
+        Self { anchor: None, samples: VecDeque::new(), silent: false, target: TARGET_START }
+    }
+}
+
+/// How long one frame took, in microseconds.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    /// Above the fastest that was known when it came.
+    above: i64,
+    /// On the present time scale; of an earlier one only the above is left.
+    transit: Option<i64>,
+}
+
+impl Sample {
+    fn jitter(&self, fastest: i64) -> i64 {
+        self.transit.map_or(self.above, |transit| self.above.min(transit - fastest))
+    }
+}
+
+/// The zero of the transit scale.
 #[derive(Clone, Copy, Debug)]
 struct Anchor {
     at: Instant,
     seq: Seq,
-    floor: i64,
-    /// Floor of the window before this one.
-    floor_before: i64,
-    frames: u16,
+    /// Least transit remembered.
+    fastest: i64,
+    newest: Seq,
 }
 
 impl Anchor {
@@ -56,49 +83,76 @@ impl Anchor {
         };
         elapsed - (i64::from(seq.0) - i64::from(self.seq.0)) * micros(FRAME)
     }
-
-    fn lowest(&self) -> i64 {
-        self.floor.min(self.floor_before)
-    }
 }
 
 impl Estimator {
     /// Forgets the time scale: a new spurt, or sound after the source's silence. The jitter seen stays known.
     pub(super) fn reanchor(&mut self) {
-        self.anchor = None;
+        self.silent = false;
+        let Some(anchor) = self.anchor.take() else { return };
+        for sample in &mut self.samples {
+            *sample = Sample { above: sample.jitter(anchor.fastest), transit: None };
+        }
+    }
+
+    /// A hold beat arrived: it says nothing about the path, and the source may start again at any time after it.
+    pub(super) fn pause(&mut self) {
+        self.silent = true;
     }
 
     /// A new voice frame arrived.
     pub(super) fn observe(&mut self, seq: Seq, now: Instant) {
-        let Some(anchor) = &mut self.anchor else {
-            self.anchor = Some(Anchor { at: now, seq, floor: 0, floor_before: 0, frames: 0 });
-            return;
-        };
+        if self.silent {
+            self.reanchor();
+        }
+        let anchor = *self.anchor.get_or_insert(Anchor { at: now, seq, fastest: 0, newest: seq });
         let transit = anchor.transit(seq, now);
-        let jitter = transit - anchor.lowest();
-        anchor.floor = anchor.floor.min(transit);
-        anchor.frames += 1;
-        if anchor.frames == FLOOR_FRAMES {
-            (anchor.floor_before, anchor.floor, anchor.frames) = (anchor.floor, transit, 0);
+        self.remember(Sample { above: (transit - anchor.fastest).max(0), transit: Some(transit) });
+        if i32::from(seq.0) - i32::from(anchor.newest.0) == 2 {
+            let copy = transit + micros(FRAME);
+            self.remember(Sample { above: (copy - anchor.fastest).max(0), transit: Some(copy) });
         }
-        if self.jitter.total() >= MEMORY_SAMPLES {
-            self.jitter.halve();
-        }
-        self.jitter.add(Duration::from_micros(u64::try_from(jitter).unwrap_or(0)));
+        let fastest = self.samples.iter().filter_map(|sample| sample.transit).min().unwrap_or(transit);
+        self.anchor = Some(Anchor { fastest, newest: anchor.newest.max(seq), ..anchor });
+        self.target = self.best(fastest);
     }
 
-    /// The delay to aim for at a playout tick; a frame is held between 20 ms less and this.
-    pub(super) fn target(&self) -> Duration {
-        if self.jitter.total() < SAMPLES_MIN {
+    fn remember(&mut self, sample: Sample) {
+        if self.samples.len() == MEMORY {
+            self.samples.pop_front();
+        }
+        self.samples.push_back(sample);
+    }
+
+    /// The target that costs least: itself, and what the frames that come later than it are worth.
+    fn best(&self, fastest: i64) -> Duration {
+        let total = self.samples.len();
+        if total < SAMPLES_MIN {
             return TARGET_START;
         }
-        (self.jitter.percentile(ON_TIME_PERCENT) + TARGET_MIN).min(TARGET_MAX)
+        let mut counts = [0_usize; STEPS];
+        for sample in &self.samples {
+            counts[step(Duration::from_micros(u64::try_from(sample.jitter(fastest)).unwrap_or(0)))] += 1;
+        }
+        let mut late = total;
+        let costs = counts.iter().zip(0_u32..).map(|(count, step)| {
+            late -= count;
+            let share = u32::try_from(100 * late).unwrap_or(u32::MAX);
+            (STEP * step + WORTH_OF_A_PERCENT * share / u32::try_from(total).unwrap_or(u32::MAX), STEP * step)
+        });
+        let (_, best) = costs.min().unwrap_or_default();
+        (best + MARGIN).clamp(TARGET_MIN, TARGET_MAX)
+    }
+
+    /// The delay to aim for.
+    pub(super) fn target(&self) -> Duration {
+        self.target
     }
 
     /// How long ago the frame would have come over the path at its fastest; zero before the first frame.
     pub(super) fn delay(&self, seq: Seq, now: Instant) -> Duration {
         let Some(anchor) = &self.anchor else { return Duration::ZERO };
-        Duration::from_micros(u64::try_from(anchor.transit(seq, now) - anchor.lowest()).unwrap_or(0))
+        Duration::from_micros(u64::try_from(anchor.transit(seq, now) - anchor.fastest).unwrap_or(0))
     }
 }
 
@@ -110,6 +164,11 @@ fn micros(duration: Duration) -> i64 {
 const STEP: Duration = Duration::from_millis(5);
 /// Steps: up to 500 ms, and one for everything above.
 const STEPS: usize = 101;
+
+/// The step at whose beginning so much has passed: rounded up, so that nothing is one step.
+fn step(duration: Duration) -> usize {
+    usize::try_from(duration.as_micros().div_ceil(STEP.as_micros())).unwrap_or(STEPS).min(STEPS - 1)
+}
 
 /// Counts of durations in steps of 5 ms up to 500 ms.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,8 +189,7 @@ impl Histogram {
         if self.total == u32::MAX {
             self.halve();
         }
-        let step = usize::try_from(sample.as_micros() / STEP.as_micros()).unwrap_or(STEPS).min(STEPS - 1);
-        self.counts[step] += 1;
+        self.counts[usize::try_from(sample.as_micros() / STEP.as_micros()).unwrap_or(STEPS).min(STEPS - 1)] += 1;
         self.total += 1;
     }
 

@@ -4,12 +4,12 @@
 //! asks [`due`](JitterBuffer::due) every 20 ms and decodes what it gets.
 //!
 //! # Times
-//! The first frame is held until it is older than the [target](Stats::target) less one tick; from then on each tick plays the
-//! next place of the spurt. The delay **grows** when a frame is awaited in vain and then comes: it is played, not thrown
-//! away, so a stall costs a pause and no syllable. If it never comes, the ticks waited stand for it and the delay stays. The
-//! delay **shrinks** back to the target inside the spurt: hold beats are skipped freely, and otherwise two frames
-//! are [merged](Playout::Merge) into one tick, at most every tenth (every fifth when more than 200 ms are to be made up). The
-//! burst of an instant start is played whole first.
+//! The first frame is held until its delay is the [target](Stats::target), give or take half a tick; from then on each tick
+//! plays the next place of the spurt. The delay **grows** when a frame is awaited in vain and then comes: it is played, not
+//! thrown away, so a stall costs a pause and no syllable. If it never comes, the ticks waited stand for it and the delay
+//! stays. From there the delay is **steered** to its target inside the spurt, faster or slower by [`Playout::Stretch`] and
+//! never above 1.2x; hold beats are skipped freely. The first syllable is left as it was spoken, also in the burst of an
+//! instant start. Clocks that differ are nothing special: their drift is made up in the same way.
 //!
 //! # Ends
 //! A spurt ends after its last frame, or when [`ended`](JitterBuffer::ended) was told and 200 ms brought nothing more, or at a
@@ -35,6 +35,8 @@ use crate::planted::{self, Fault};
 /// Length of a voice frame and of a playout tick.
 pub const FRAME: Duration = Duration::from_millis(20);
 
+/// Below the target by more, the delay is steered back to it; less is the tick's phase.
+const SLACK: Duration = Duration::from_millis(10);
 /// Spurts at once: one plays, the others wait; borders that heal together give one voice several numbers. One more ends the first.
 const BURSTS_MAX: usize = 10;
 /// Ends not yet told; each spurt has one.
@@ -65,16 +67,17 @@ pub enum Playout {
         /// The packet after the lost one.
         next: Bytes,
     },
-    /// Decode both, in order, and play one frame that fades from the first into the second: the delay shrinks by 20 ms.
-    Merge {
-        /// The earlier packet.
-        first: Bytes,
-        /// The later packet.
-        second: Bytes,
+    /// Decode these frames, none to two, behind the sound that earlier ones left over, and play so much of it, more or less
+    /// than 20 ms, in the 20 ms of this tick. What is left over, always less than 20 ms, sounds before what the next tick decodes.
+    Stretch {
+        /// The packets, in order.
+        frames: Vec<Bytes>,
+        /// How much of the sound: 10 to 24 ms.
+        advance: Duration,
     },
     /// Nothing came: let the decoder conceal one frame.
     Conceal,
-    /// Play silence.
+    /// Play what is left over, then silence.
     Silence,
     /// The spurt is over. Takes no time: ask again in the same tick.
     End(Spurt),
@@ -85,7 +88,7 @@ pub enum Playout {
 pub struct Stats {
     /// New frames taken in, hold beats included.
     pub received: u64,
-    /// Frames played, merged ones included, hold beats not.
+    /// Frames played, hold beats not.
     pub played: u64,
     /// Frames repaired from the redundancy of the next.
     pub repaired: u64,
@@ -99,8 +102,8 @@ pub struct Stats {
     pub foreign: u64,
     /// Frames dropped unplayed: buffer full, spurt cut, delay above one second.
     pub dropped: u64,
-    /// Frames merged into the one before.
-    pub merged: u64,
+    /// Ticks played faster or slower than spoken.
+    pub stretched: u64,
     /// Delay of the frame played last, against the fastest path.
     pub delay: Duration,
     /// Delay aimed for.
@@ -268,10 +271,10 @@ impl JitterBuffer {
     }
 }
 
-/// Feeds an arrival to the estimator. A hold beat says nothing about the path, and the source may start again at any time after it.
+/// Feeds an arrival to the estimator.
 fn observe(estimator: &mut delay::Estimator, seq: Seq, hold: bool, at: Instant) {
     if hold {
-        estimator.reanchor();
+        estimator.pause();
     } else {
         estimator.observe(seq, at);
     }

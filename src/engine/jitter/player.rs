@@ -7,24 +7,27 @@ use std::time::{Duration, Instant};
 
 use wire::Seq;
 
-use super::burst::{Burst, Phase};
-use super::{FRAME, Playout, Stats, delay};
+use super::burst::{Burst, Pace, Phase};
+use super::{FRAME, Playout, SLACK, Stats, delay};
 
 /// Longest wait for frames missing from a tail, counted from the word that the spurt has ended.
 const TAIL_WAIT: Duration = Duration::from_millis(200);
 /// Ticks of concealment in a row (100 ms); after that it only drones.
 const CONCEAL_TICKS: u16 = 5;
-/// Frames of a spurt's beginning that are never merged: the 300 ms of an instant start.
-const BACKLOG_FRAMES: u16 = 15;
-/// Delay above the target before two voice frames are merged, so that the tick's phase alone never does it.
-const EXCESS_MIN: Duration = Duration::from_millis(10);
-/// Delay above the target that is made up at the faster pace.
-const EXCESS_LARGE: Duration = Duration::from_millis(200);
-/// Frames between two merges: 1.1x speed.
-const MERGE_PACE: u16 = 9;
-/// The same for a large excess: 1.25x speed.
-const MERGE_PACE_FAST: u16 = 3;
-/// A frame delayed by more is skipped; somebody has answered by then.
+/// Frames of a spurt's beginning that are played as they were spoken: its first syllable.
+const FIRST_FRAMES: u16 = 5;
+/// Above the target by more, the delay is steered back to it. A frame less is inside the slack below, with room for the target
+/// to move by a step.
+const EXCESS: Duration = Duration::from_millis(15);
+/// Above the target by more, it is steered at the fast pace.
+const FAR: Duration = Duration::from_millis(60);
+/// Sound per tick to make up for delay: 1.1x speed.
+const ADVANCE_FASTER: Duration = Duration::from_millis(22);
+/// The same when far above the target: 1.2x.
+const ADVANCE_FAST: Duration = Duration::from_millis(24);
+/// Sound per tick to gain delay: 0.9x.
+const ADVANCE_SLOWER: Duration = Duration::from_millis(18);
+/// Sound that waits for longer is skipped; somebody has answered by then.
 const DELAY_MAX: Duration = Duration::from_secs(1);
 
 /// What a tick came to.
@@ -60,19 +63,19 @@ impl Player<'_> {
     /// Before the first sound, or after the source's silence: holds the earliest frame until it is due.
     fn begin(&mut self, now: Instant) -> Tick {
         if self.burst.is_past_last() {
-            return Tick::Over;
+            return self.over();
         }
         let starting = self.burst.phase == Phase::Start;
         let Some((seq, frame)) = self.burst.first() else {
             return match self.tail_is_over(now) {
-                true => Tick::Over,
+                true => self.over(),
                 false if starting => Tick::Nothing,
-                false => Tick::Play(Playout::Silence),
+                false => self.silence(),
             };
         };
         let hold = frame.payload.is_empty();
-        if !hold && now.saturating_duration_since(frame.arrived) + FRAME < self.estimator.target() {
-            return if starting { Tick::Nothing } else { Tick::Play(Playout::Silence) };
+        if !hold && now.saturating_duration_since(frame.arrived) + SLACK < self.estimator.target() {
+            return if starting { Tick::Nothing } else { self.silence() };
         }
         // Frame 1 carries the redundancy for frame 0; any later one is a late entry and plays from where it is.
         let from = if starting && seq == Seq(1) { Seq(0) } else { seq };
@@ -82,16 +85,14 @@ impl Player<'_> {
     }
 
     fn play(&mut self, now: Instant) -> Tick {
+        self.settle_stall();
         self.catch_up(now);
         if self.burst.is_past_last() {
-            return Tick::Over;
+            return self.over();
         }
+        self.steer(now);
         let Some((first, frame)) = self.burst.first() else { return self.underrun(now) };
         let next = frame.payload.clone();
-        // What was awaited is lost if a later frame is here: the ticks waited were its place.
-        let lost = first.0.saturating_sub(self.burst.cursor.0).min(self.burst.stalled);
-        self.burst.jump(Seq(self.burst.cursor.0 + lost));
-        self.burst.stalled = 0;
         match first.0 - self.burst.cursor.0 {
             0 => self.present(now),
             _ if self.burst.after_hold => {
@@ -105,98 +106,159 @@ impl Player<'_> {
                     self.stats.repaired += 1;
                     return Tick::Play(Playout::Fec { next });
                 }
-                Tick::Play(self.conceal())
+                self.conceal()
             }
         }
     }
 
-    /// Plays the frame at the cursor, with the one after it if time is to be made up.
+    /// What was awaited is lost if a later frame is here: the ticks waited were its place.
+    fn settle_stall(&mut self) {
+        let Some((first, _)) = self.burst.first() else { return };
+        let lost = first.0.saturating_sub(self.burst.cursor.0).min(self.burst.stalled);
+        self.burst.jump(Seq(self.burst.cursor.0 + lost));
+        self.burst.stalled = 0;
+    }
+
+    /// Plays the frame at the cursor: as it was spoken, or stretched.
     fn present(&mut self, now: Instant) -> Tick {
-        self.stats.delay = self.estimator.delay(self.burst.cursor, now);
-        let Some(frame) = self.burst.advance() else { return self.underrun(now) };
+        self.stats.delay = self.delay(now);
         self.burst.missing_run = 0;
+        if let Some(stretched) = self.stretch(now) {
+            return Tick::Play(stretched);
+        }
+        let Some(frame) = self.burst.advance() else { return self.underrun(now) };
         self.burst.after_hold = frame.payload.is_empty();
         if self.burst.after_hold {
-            return Tick::Play(Playout::Silence);
+            return self.silence();
         }
         self.count_played(frame.arrived, now);
-        if self.must_merge()
-            && let Some(second) = self.burst.advance()
-        {
-            self.count_played(second.arrived, now);
-            self.burst.since_merge = 0;
-            self.stats.merged += 1;
-            return Tick::Play(Playout::Merge { first: frame.payload, second: second.payload });
-        }
         Tick::Play(Playout::Frame(frame.payload))
     }
 
-    fn must_merge(&self) -> bool {
-        let excess = self.stats.delay.saturating_sub(self.estimator.target());
-        let pace = if excess > EXCESS_LARGE { MERGE_PACE_FAST } else { MERGE_PACE };
-        excess > EXCESS_MIN
-            && self.burst.played > BACKLOG_FRAMES
-            && self.burst.since_merge > pace
-            && self.burst.head().is_some_and(|next| !next.payload.is_empty())
+    /// Goes on faster or slower, if what that takes is here; a gap is played as it comes.
+    fn stretch(&mut self, now: Instant) -> Option<Playout> {
+        let advance = match self.burst.pace {
+            Pace::Even => return None,
+            Pace::Slower => ADVANCE_SLOWER,
+            Pace::Faster if self.excess(now) > FAR => ADVANCE_FAST,
+            Pace::Faster => ADVANCE_FASTER,
+        };
+        let missing = advance.saturating_sub(self.burst.left_over);
+        let count = u16::try_from(missing.as_millis().div_ceil(FRAME.as_millis())).unwrap_or(u16::MAX);
+        if !self.burst.has_voice(count) {
+            return None;
+        }
+        let mut frames = Vec::new();
+        for _ in 0..count {
+            let frame = self.burst.advance()?;
+            self.count_played(frame.arrived, now);
+            frames.push(frame.payload);
+        }
+        self.burst.left_over = self.burst.left_over + FRAME * u32::from(count) - advance;
+        self.burst.after_hold = false;
+        self.stats.stretched += 1;
+        Some(Playout::Stretch { frames, advance })
+    }
+
+    /// Chooses the pace. A change is held until nothing is left over: what is made up or gained are whole frames.
+    fn steer(&mut self, now: Instant) {
+        let is_behind = self.delay(now) + SLACK < self.estimator.target();
+        let is_first = self.burst.played < FIRST_FRAMES;
+        self.burst.pace = match self.burst.pace {
+            _ if self.excess(now) > EXCESS && !is_first => Pace::Faster,
+            // Where nothing more comes, nothing is gained by waiting for it.
+            _ if is_behind && self.burst.ended.is_none() => Pace::Slower,
+            pace if !self.burst.left_over.is_zero() => pace,
+            Pace::Even | Pace::Slower | Pace::Faster => Pace::Even,
+        };
+    }
+
+    /// How much later than over the fastest path the sound of this tick is played.
+    fn delay(&self, now: Instant) -> Duration {
+        self.estimator.delay(self.burst.cursor, now) + self.burst.left_over
+    }
+
+    /// How much of that delay is above the target **and** waits here: on a path that has become longer, the rest is not ours.
+    fn excess(&self, now: Instant) -> Duration {
+        self.waiting(now).saturating_sub(self.estimator.target())
+    }
+
+    fn waiting(&self, now: Instant) -> Duration {
+        self.delay(now).min(FRAME * u32::from(self.burst.ahead()) + self.burst.left_over)
     }
 
     fn count_played(&mut self, arrived: Instant, now: Instant) {
         self.stats.played += 1;
         self.stats.delays.add(now.saturating_duration_since(arrived));
         self.burst.played = self.burst.played.saturating_add(1);
-        self.burst.since_merge = self.burst.since_merge.saturating_add(1);
     }
 
     /// Skips what may be skipped without a gap: the source's silence above the target, anything above [`DELAY_MAX`].
     fn catch_up(&mut self, now: Instant) {
         while let Some((first, frame)) = self.burst.first() {
-            let delay = self.estimator.delay(self.burst.cursor, now);
             let hold = first == self.burst.cursor && frame.payload.is_empty();
-            if hold && delay > self.estimator.target() {
+            let waiting = self.waiting(now);
+            if hold && self.delay(now) > self.estimator.target() {
                 self.burst.advance();
                 self.burst.after_hold = true;
-            } else if delay > DELAY_MAX {
-                self.skip(first, delay);
+            } else if waiting > DELAY_MAX {
+                self.skip(first, waiting);
             } else {
                 break;
             }
         }
     }
 
-    /// Skips the frame at the cursor, or as many empty places before the first frame as bring the delay below [`DELAY_MAX`].
-    fn skip(&mut self, first: Seq, delay: Duration) {
+    /// Skips the frame at the cursor, or as many empty places before the first frame as bring what waits below [`DELAY_MAX`].
+    fn skip(&mut self, first: Seq, waiting: Duration) {
         if first == self.burst.cursor {
             self.burst.advance();
             self.stats.dropped += 1;
         } else {
-            let places = (delay - DELAY_MAX).as_micros() / FRAME.as_micros() + 1;
+            let places = (waiting - DELAY_MAX).as_micros() / FRAME.as_micros() + 1;
             let to = self.burst.cursor.0.saturating_add(u16::try_from(places).unwrap_or(u16::MAX));
             self.burst.jump(Seq(to).min(first));
         }
-        self.burst.stalled = 0;
         self.burst.after_hold = false;
     }
 
     /// Nothing is here: bridges the gap without giving the place up, for the frame may only be late.
     fn underrun(&mut self, now: Instant) -> Tick {
         if self.tail_is_over(now) {
-            return Tick::Over;
+            return self.over();
         }
         if self.burst.after_hold {
             self.burst.phase = Phase::Holding;
-            return Tick::Play(Playout::Silence);
+            return self.silence();
+        }
+        // Often the frame is a moment away: what is left over fills the tick, if it is enough to be drawn out.
+        if self.burst.left_over >= FRAME / 2 {
+            let advance = std::mem::take(&mut self.burst.left_over);
+            self.stats.stretched += 1;
+            return Tick::Play(Playout::Stretch { frames: Vec::new(), advance });
         }
         self.burst.stalled = self.burst.stalled.saturating_add(1);
         self.burst.missing_run = self.burst.missing_run.saturating_add(1);
-        Tick::Play(self.conceal())
+        self.conceal()
     }
 
-    fn conceal(&mut self) -> Playout {
+    fn conceal(&mut self) -> Tick {
         if self.burst.missing_run > CONCEAL_TICKS {
-            return Playout::Silence;
+            return self.silence();
         }
         self.stats.concealed += 1;
-        Playout::Conceal
+        Tick::Play(Playout::Conceal)
+    }
+
+    /// Silence, behind what is left over.
+    fn silence(&mut self) -> Tick {
+        self.burst.left_over = Duration::ZERO;
+        Tick::Play(Playout::Silence)
+    }
+
+    /// The end, once nothing is left over.
+    fn over(&mut self) -> Tick {
+        if self.burst.left_over.is_zero() { Tick::Over } else { self.silence() }
     }
 
     /// With nothing left to play: whether nothing more is awaited.

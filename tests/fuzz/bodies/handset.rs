@@ -287,7 +287,7 @@ impl Bench {
     fn hear(&mut self, group: usize, playout: Option<Playout>) {
         let frames = match playout {
             Some(Playout::Frame(payload)) => vec![payload],
-            Some(Playout::Merge { first, second }) => vec![first, second],
+            Some(Playout::Stretch { frames, .. }) => frames,
             Some(Playout::Fec { .. } | Playout::Conceal | Playout::Silence | Playout::End(_)) | None => Vec::new(),
         };
         for payload in frames {

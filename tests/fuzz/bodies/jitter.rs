@@ -92,6 +92,8 @@ struct Bench {
     played: Option<(u32, Seq)>,
     /// Places up to this one are over.
     over: Option<u32>,
+    /// Sound handed over and not yet played.
+    left_over: Duration,
 }
 
 /// Drives a jitter buffer.
@@ -109,6 +111,7 @@ pub(crate) fn jitter(data: &[u8]) {
         silent: 0,
         played: None,
         over: None,
+        left_over: Duration::ZERO,
     };
     while !script.is_over() {
         let op = Op::read(&mut script, bench.newest, bench.next);
@@ -163,7 +166,7 @@ impl Bench {
                 self.buffer.reset();
                 assert!(!self.buffer.is_active() && self.buffer.playing().is_none());
                 self.order.clear();
-                (self.played, self.over, self.tail) = (None, None, None);
+                (self.played, self.over, self.tail, self.left_over) = (None, None, None, Duration::ZERO);
             }
         }
     }
@@ -195,19 +198,23 @@ impl Bench {
                 Some(Playout::End(spurt)) => {
                     let place = self.order.get(&spurt.to_bits()).copied();
                     self.over = self.over.max(place);
+                    self.left_over = Duration::ZERO;
                     continue;
                 }
                 Some(Playout::Frame(payload)) => self.hear(&payload),
-                Some(Playout::Merge { first, second }) => {
-                    self.hear(&first);
-                    self.hear(&second);
+                Some(Playout::Stretch { frames, advance }) => {
+                    frames.iter().for_each(|payload| self.hear(payload));
+                    self.left_over += ms(20 * frames.len() as u64);
+                    self.left_over = self.left_over.checked_sub(advance).expect("what is played was handed over");
+                    assert!(self.left_over < ms(20), "{:?} is left over", self.left_over);
                 }
                 Some(Playout::Fec { next }) => {
                     let (spurt, seq) = named(&next);
                     let place = self.order[&spurt.to_bits()];
                     assert!(self.played.is_none_or(|played| (place, seq) > played), "repaired from a frame that was played");
                 }
-                Some(Playout::Conceal | Playout::Silence) | None => {}
+                Some(Playout::Silence) => self.left_over = Duration::ZERO,
+                Some(Playout::Conceal) | None => {}
             }
             return;
         }

@@ -159,7 +159,7 @@ impl Timeline {
         }
         match &heard.playout {
             Playout::Frame(payload) => self.played.push((start, payload.clone())),
-            Playout::Merge { first, second } => self.played.extend([(start, first.clone()), (start, second.clone())]),
+            Playout::Stretch { frames, .. } => self.played.extend(frames.iter().map(|payload| (start, payload.clone()))),
             Playout::Fec { .. } | Playout::Conceal | Playout::Silence | Playout::End(_) => {}
         }
         Ok(())

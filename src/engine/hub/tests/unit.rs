@@ -140,10 +140,7 @@ impl Unit {
         self.collect();
         match played {
             Some(Playout::Frame(payload)) => self.hear(&payload),
-            Some(Playout::Merge { first, second }) => {
-                self.hear(&first);
-                self.hear(&second);
-            }
+            Some(Playout::Stretch { frames, .. }) => frames.iter().for_each(|payload| self.hear(payload)),
             Some(Playout::Fec { .. } | Playout::Conceal | Playout::Silence | Playout::End(_)) | None => {}
         }
     }

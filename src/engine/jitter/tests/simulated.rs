@@ -12,6 +12,8 @@ use wire::Seq;
 
 /// Added delay that counts as the floor.
 const FLOOR_MS: f64 = 40.0;
+/// Most sound in a tick: 1.25x.
+const FASTEST: Duration = Duration::from_millis(25);
 /// The driver's rule after a stop: older ticks are not made up.
 const BEHIND_MAX_US: u64 = 200_000;
 /// *Idle* names the last frame; it comes so much later than that.
@@ -77,6 +79,8 @@ struct Listener {
     fastest: BTreeMap<(u32, u16), u64>,
     newest: Option<(u32, u16)>,
     over: u32,
+    /// Sound handed over and not yet played.
+    left_over: Duration,
     outcome: Outcome,
 }
 
@@ -98,15 +102,22 @@ impl Listener {
             match self.buffer.due(self.at(us)) {
                 Some(Playout::End(ended)) => {
                     self.over = ended.to_bits();
+                    assert!(self.left_over.is_zero(), "{:?} of sound is cut off", self.left_over);
                     continue;
                 }
                 Some(Playout::Frame(frame)) => self.hear(playing, &frame, us),
-                Some(Playout::Merge { first, second }) => {
+                Some(Playout::Stretch { frames, advance }) => {
+                    assert!(advance <= FASTEST, "{advance:?} in a tick");
                     self.outcome.stretched += 1;
-                    self.hear(playing, &first, us);
-                    self.hear(playing, &second, us);
+                    for frame in &frames {
+                        self.hear(playing, frame, us);
+                        self.left_over += FRAME;
+                    }
+                    self.left_over = self.left_over.checked_sub(advance).expect("what is played was handed over");
+                    assert!(self.left_over < FRAME, "{:?} is left over", self.left_over);
                 }
-                Some(Playout::Fec { .. } | Playout::Conceal | Playout::Silence) | None => {}
+                Some(Playout::Silence) => self.left_over = Duration::ZERO,
+                Some(Playout::Fec { .. } | Playout::Conceal) | None => {}
             }
             return;
         }
@@ -118,8 +129,8 @@ impl Listener {
         assert!(number > self.over, "{this:?} after the end of {}", self.over);
         assert!(self.newest.is_none_or(|newest| this > newest), "{this:?} after {:?}", self.newest);
         self.newest = Some(this);
-        let fastest = self.fastest[&this];
-        self.outcome.delays.push((us as f64 / 1e3, (us as f64 - fastest as f64) / 1e3));
+        let delay = (us as f64 - self.fastest[&this] as f64) / 1e3 + self.left_over.as_secs_f64() * 1e3;
+        self.outcome.delays.push((us as f64 / 1e3, delay));
     }
 }
 
@@ -128,7 +139,8 @@ fn play(path: &Path, seed: u64, phase: u64) -> Outcome {
     let arrivals = path.arrivals(seed);
     let fastest = arrivals.iter().map(|arrival| ((arrival.spurt, arrival.seq), arrival.fastest)).collect();
     let outcome = Outcome { sent: u64::from(path.frames) * u64::from(path.spurts), ..Outcome::default() };
-    let mut listener = Listener { start: epoch(), buffer: JitterBuffer::new(), fastest, newest: None, over: 0, outcome };
+    let mut listener =
+        Listener { start: epoch(), buffer: JitterBuffer::new(), fastest, newest: None, over: 0, left_over: Duration::ZERO, outcome };
     let ends: Vec<(u64, u32)> = arrivals.iter().filter(|a| a.last).map(|a| (a.at + IDLE_AFTER_US, a.spurt)).collect();
     let (Some(first), Some(last)) = (arrivals.first(), arrivals.last()) else { return listener.outcome };
     let (mut tick, until) = (first.fastest + phase, last.at + 3_000_000);
@@ -206,6 +218,31 @@ fn the_table() {
     println!("{table}");
 }
 
+/// The phases of the ticks against the arrivals that are tried, in microseconds.
+const PHASES: [u64; 4] = [0, 5_000, 10_000, 15_000];
+
+#[test]
+fn ten_seconds_after_any_disturbance_the_delay_is_back_at_its_floor() {
+    for path in paths().iter().filter(|path| path.calm_at.is_some()) {
+        for (seed, phase) in (1..5).zip(PHASES) {
+            let outcome = play(path, seed, phase);
+            let back = outcome.back_after(path);
+            assert!(back.is_some_and(|seconds| seconds <= 10.0), "{}: {back:?} s, phase {phase}", path.name);
+        }
+    }
+}
+
+#[test]
+fn clocks_that_differ_cost_neither_frames_nor_delay() {
+    for path in paths().iter().filter(|path| path.drift_ppm != 0.0) {
+        for phase in PHASES {
+            let outcome = play(path, 1, phase);
+            assert_eq!((outcome.concealed, outcome.played), (0, outcome.sent), "{}, phase {phase}", path.name);
+            assert!(outcome.delay(100) <= FLOOR_MS, "{}: {} ms, phase {phase}", path.name, outcome.delay(100));
+        }
+    }
+}
+
 /// Design 9: without repeats, frames in time are those not lost, less half a point; at every phase of the ticks.
 #[test]
 fn over_a_hundred_thousand_frames_what_is_not_lost_is_in_time() {
@@ -214,7 +251,7 @@ fn over_a_hundred_thousand_frames_what_is_not_lost_is_in_time() {
         let jitter = Jitter::Uniform(10.0);
         let path =
             Path { loss: Loss::Independent(percent), jitter, frames: 5_000, spurts: 20, ..Path::calm("100,000 frames, jitter 10 ms") };
-        for phase in [0, 5_000, 10_000, 15_000] {
+        for phase in PHASES {
             let outcome = play(&path, 2, phase);
             table = table + "\n" + &outcome.row(&path);
             let in_time = outcome.percent(outcome.played);
