@@ -61,7 +61,12 @@ impl Heard {
         }
     }
 
-    /// What was heard since it was asked before.
+    /// How many frames were heard since they were taken before.
+    pub(crate) fn count(&self) -> usize {
+        self.frames.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// What was heard since it was taken before.
     pub(crate) fn take(&self) -> Vec<u32> {
         std::mem::take(&mut self.frames.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -19,8 +19,10 @@ use crate::proc::{Work, process_ns, rss_kib};
 
 /// Voice before the first half, unmeasured: caches, windows and allocators have seen a frame by then.
 const WARM: Duration = Duration::from_millis(500);
-/// Pause after a half. Below 1.3 s, or our gateway takes the floor back.
-const PAUSE: Duration = Duration::from_millis(400);
+/// How often it is looked whether anything still comes, after a half.
+const LOOK: Duration = Duration::from_millis(200);
+/// Longest pause after a half. Below 1.3 s, or our gateway takes the floor back.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// What to measure.
 #[derive(Clone, Debug, Args)]
@@ -76,7 +78,7 @@ pub(crate) async fn run(plan: &Plan) -> Result<Figures> {
     let mut voices = Voices { frame: 0, rate: plan.rate, payload: plan.payload };
     let half = Duration::from_secs_f64(plan.seconds / 2.0);
     voices.talk(&mut crowd, WARM).await?;
-    sleep(PAUSE).await;
+    settle(&crowd).await;
     heard(&crowd);
 
     let (core, load, process) = (Work::of_core(plan.relay_core)?, Work::of_core(plan.load_core)?, process_ns(plan.relay_pid)?);
@@ -84,12 +86,12 @@ pub(crate) async fn run(plan: &Plan) -> Result<Figures> {
     let core = Work::of_core(plan.relay_core)?.since(core);
     let load = Work::of_core(plan.load_core)?.since(load);
     let process = process_ns(plan.relay_pid)?.saturating_sub(process);
-    sleep(PAUSE).await;
+    settle(&crowd).await;
     let cpu_deliveries = heard(&crowd).iter().map(|got| got.frames.len()).sum();
 
     let capture = Capture::start(relay)?;
     let second = voices.talk(&mut crowd, half).await?;
-    sleep(PAUSE).await;
+    settle(&crowd).await;
     let packets = capture.stop()?;
     let got = heard(&crowd);
     let said: Vec<Said> = crowd.talkers.iter().map(|talker| Said { group: talker.group, at: talker.at, frames: second.clone() }).collect();
@@ -109,6 +111,19 @@ pub(crate) async fn run(plan: &Plan) -> Result<Figures> {
         rss_kib: rss_kib(plan.relay_pid)?,
         delays,
     })
+}
+
+/// Waits until nothing more comes.
+async fn settle(crowd: &Crowd) {
+    let until = Instant::now() + PAUSE;
+    let mut before = None;
+    while Instant::now() < until {
+        sleep(LOOK).await;
+        let now = crowd.ears.iter().map(|ear| ear.heard.count()).sum::<usize>();
+        if before.replace(now) == Some(now) {
+            return;
+        }
+    }
 }
 
 /// What everybody heard since this was asked before.

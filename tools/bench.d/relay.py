@@ -98,10 +98,14 @@ def judge(bench: "Bench", rows: list[dict[str, Any]]) -> None:
         if row["limited_by_load"]:
             bench.report.told(f"{where}: not judged", f"the load's core was busy for {row['load_busy']:.0%}")
             continue
+        share = row["delivered"] / row["expected"]
+        if row["relay"] != OURS and share < DELIVERED:
+            bench.report.told(f"{where}: not judged", f"it delivered {share:.1%}")
+            continue
         bench.report.holds(f"{where}: one frame a packet", row["packets_out"] == row["frames_heard"], f"{row['packets_out']} packets")
         if row["relay"] != OURS:
             continue
-        bench.report.at_least(f"{where}: delivered", 100 * row["delivered"] / row["expected"], 100 * DELIVERED, "%")
+        bench.report.at_least(f"{where}: delivered", 100 * share, 100 * DELIVERED, "%")
         peer = peers.get(row["scene"])
         if peer is None:
             continue

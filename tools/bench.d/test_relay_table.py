@@ -75,6 +75,10 @@ class Verdicts(unittest.TestCase):
     def test_cost_is_judged_with_200_listeners_alone(self) -> None:
         self.assertEqual(self.broken(row("talkbridge", 90_000, Scene(1, 50)), row("murmurd", scene=Scene(1, 50))), [])
 
+    def test_another_relay_that_loses_frames_is_told_and_not_judged(self) -> None:
+        self.assertEqual(self.broken(row("murmurd", packets_out=900, delivered=1_500)), [])
+        self.assertIn("it delivered 75.0%", self.out.getvalue())
+
     def test_what_the_load_limits_is_told_and_not_judged(self) -> None:
         self.assertEqual(self.broken(row("talkbridge", 90_000, load_busy=0.95), row("murmurd")), [])
         self.assertIn("not judged", self.out.getvalue())
