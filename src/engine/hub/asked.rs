@@ -90,10 +90,11 @@ impl Asked {
         }
     }
 
-    /// The home said where it waits: that is an answer. Tells whether it is asked for at all.
-    pub(super) fn queued(&mut self, party: &Party, request: RequestId) -> bool {
+    /// The home said where it waits: that is an answer, of an emergency if the home `knows` of that; if not, the position is one of
+    /// before the raise. Tells whether it is asked for at all.
+    pub(super) fn queued(&mut self, party: &Party, request: RequestId, knows: bool) -> bool {
         let entry = self.entries.iter_mut().find(|entry| is(entry, party, request));
-        entry.map(|entry| entry.urgent = None).is_some()
+        entry.map(|entry| entry.urgent.take_if(|_| knows)).is_some()
     }
 
     /// Whether a talker has asked under its number for more than it has.
@@ -213,7 +214,9 @@ mod tests {
         asked.sent(claim(2, 3, Priority::of(Tier::Emergency)), at(250));
         assert!(!asked.is_overdue(at(299)) && asked.is_overdue(at(300)));
         let party = claim(2, 3, Priority::default()).party;
-        asked.queued(&party, RequestId(3));
+        asked.queued(&party, RequestId(3), false);
+        assert!(asked.is_overdue(at(300)), "a position told before the raise came");
+        asked.queued(&party, RequestId(3), true);
         assert_eq!((asked.poll_timeout(), asked.is_overdue(at(300))), (None, false));
     }
 }

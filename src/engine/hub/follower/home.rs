@@ -16,12 +16,13 @@ use crate::hub::output::Outbox;
 use crate::planted::{self, Fault};
 
 impl Follower {
-    /// A floor message of the home; `member` finds the session of a party.
+    /// A floor message of the home; `member` finds the session of a party, `knows` tells whether the home has named it in emergency.
     pub(crate) fn handle(
         &mut self,
         floor: &Floor,
         gate: &mut Gate,
         member: impl Fn(&Identity) -> Option<SessionId>,
+        knows: impl Fn(&Identity) -> bool,
         now: Instant,
         out: &mut Outbox,
     ) -> Vec<Relay> {
@@ -57,7 +58,8 @@ impl Follower {
                 let talks =
                     |party: &Party| matches!(&self.talking, Some(Talking::Local { claim, granted: false, .. }) if claim.party == *party);
                 let waits = party().filter(|party| !talks(party));
-                let waits = waits.filter(|party| self.asked.queued(party, *request) && self.mistrust.may_tell_position(now));
+                let waits = waits
+                    .filter(|party| self.asked.queued(party, *request, knows(&party.identity)) && self.mistrust.may_tell_position(now));
                 waits.map(|party| Relay::To(party.session, floor.body.clone())).into_iter().collect()
             }
             FloorBody::Ack { request } => {

@@ -448,3 +448,35 @@ fn a_raise_that_crosses_the_end_of_its_spurt_stays_with_the_home() {
         assert_eq!(words(&net.told(c)), ["granted normal", "revoked preempted", "queued 1"]);
     }
 }
+
+/// A position that the home told before it heard of the raise; it names whoever is in emergency before it tells it to wait.
+#[test]
+fn a_raise_of_somebody_who_waits_is_not_answered_by_a_position_from_before() {
+    for home_knows in [false, true] {
+        let (mut net, [a, c, _]) = trio();
+        let (border, party) = (net.border_session(), net.units[c].identity.clone());
+        let says = |net: &mut Net, message| {
+            let now = net.now;
+            net.hubs[BE].handle_message(border, message, now);
+            net.settle();
+        };
+        net.press(a, Priority::normal(60));
+        net.press(c, Priority::default());
+        net.run(200);
+        let request = net.told(c).iter().find_map(|e| if let Event::Requested(_, r) = e { Some(*r) } else { None }).unwrap();
+        // From here on nothing of be arrives at nl; what nl says is put in by hand.
+        net.cut();
+        net.press(c, Priority::of(SOS));
+        net.run(100);
+        let talkgroup = || "nl/pol-1".parse().unwrap();
+        if home_knows {
+            let (originator, units) = (party.clone(), vec![party.clone()]);
+            says(&mut net, Message::EmergencyState { talkgroup: talkgroup(), active: true, originator, units });
+        }
+        let body = FloorBody::Queued { request, position: 2 };
+        says(&mut net, Message::Floor(Floor { talkgroup: talkgroup(), party: Some(party), body }));
+        net.run(250);
+        assert_eq!(net.units[c].talks(), !home_knows, "its own side grants what the home has not answered");
+        assert_eq!(words(&net.told(c)).contains(&"granted emergency own_side".into()), !home_knows);
+    }
+}

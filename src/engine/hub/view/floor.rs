@@ -143,7 +143,7 @@ impl View {
     }
 
     fn believe(&mut self, session: SessionId, floor: &Floor, now: Instant, out: &mut Outbox) {
-        let members = &self.members;
+        let (members, emergency) = (&self.members, &self.emergency);
         let member = |identity: &Identity| members.iter().find(|(_, t)| t.identity == *identity).map(|(session, _)| *session);
         let Side::Partner(follower) = &mut self.side else { return };
         if let Some(denied) = follower.refused_emergency(floor) {
@@ -164,7 +164,10 @@ impl View {
             out.misbehaved(session, "talker of an authority that the home may not speak for", now);
             return;
         }
-        let relays = follower.handle(floor, &mut self.gate, member, now, out);
+        // Whoever is in emergency is named before it is told to wait; a dispatcher need not be, and not everybody if they are many.
+        let named_all = emergency.len() < EMERGENCIES_MAX;
+        let knows = |who: &Identity| emergency.contains(who) || who.kind == wire::Kind::Dispatcher || !named_all;
+        let relays = follower.handle(floor, &mut self.gate, member, knows, now, out);
         self.relay(relays, now, out);
         self.keep_epoch(out);
     }
