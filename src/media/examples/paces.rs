@@ -1,6 +1,6 @@
 //! `paces IN.wav OUT.wav [FASTER [SLOWER]]`: the coder alone, played faster and slower by turns as a jitter buffer does that makes
 //! up for delay and gains it again; in ms of sound per tick of 20 ms, 24 and 18 if not given. Graded beside the output of `codec`
-//! it shows what a change of pace costs in quality.
+//! by `tools/grade/paced.py` it shows what a change of pace costs in quality.
 //!
 //! A second is played as it was spoken, then 80 ms are made up; a second again, then they are given back.
 
