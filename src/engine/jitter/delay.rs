@@ -17,9 +17,10 @@ use wire::Seq;
 
 use super::{FRAME, SLACK};
 
-/// Least target: 10 ms for the phase of the tick, and as much for the scheduling of two machines.
-pub const TARGET_MIN: Duration = Duration::from_millis(20);
-/// Target before anything is known of the path.
+/// Least target: with the phase of the tick a delay of 15 to 35 ms. That covers the scheduling of two machines, and mostly the frame after
+/// a lost one.
+pub const TARGET_MIN: Duration = Duration::from_millis(25);
+/// Target before anything is known of the path; near enough to the least one not to be steered to it.
 pub const TARGET_START: Duration = Duration::from_millis(30);
 /// Largest target; a path with more jitter loses frames rather than the conversation.
 pub const TARGET_MAX: Duration = Duration::from_millis(400);
@@ -31,7 +32,7 @@ const MARGIN: Duration = SLACK;
 /// Frames remembered: 5 s of voice. A disturbance is forgotten after that, whatever it was.
 const MEMORY: usize = 250;
 /// Fewer samples say nothing about the path.
-const SAMPLES_MIN: usize = 25;
+const SAMPLES_MIN: usize = 10;
 
 /// Estimates the path's jitter; what it remembers outlives the spurt, its time scale does not.
 #[derive(Clone, Debug)]

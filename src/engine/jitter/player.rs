@@ -18,7 +18,7 @@ const CONCEAL_TICKS: u16 = 5;
 const FIRST_FRAMES: u16 = 5;
 /// Above the target by more, the delay is steered back to it. A frame less is inside the slack below, with room for the target
 /// to move by a step.
-const EXCESS: Duration = Duration::from_millis(15);
+const EXCESS: Duration = Duration::from_millis(14);
 /// Above the target by more, it is steered at the fast pace.
 const FAR: Duration = Duration::from_millis(60);
 /// Sound per tick to make up for delay: 1.1x speed.

@@ -131,8 +131,7 @@ fn on_a_perfect_path_every_phase_plays_everything_within_forty_milliseconds() {
         assert_eq!(bench.played()[..], all(100)[..], "phase {phase}");
         assert!(stats.delays.percentile(100) <= ms(40), "phase {phase}: {:?}", stats.delays.percentile(100));
         assert!(stats.delays.percentile(50) >= ms(10));
-        // The target falls once it is known; after the last frame the talker is silent without a word.
-        assert!(bench.kinds().trim_start_matches(['f', 's']).starts_with("ccccc_"), "{}", bench.kinds());
+        assert!(bench.kinds().starts_with(&"f".repeat(100)), "{}", bench.kinds());
     }
 }
 
@@ -269,7 +268,7 @@ fn the_first_frame_is_played_though_it_came_before_taken() {
 fn a_lost_first_frame_is_repaired_from_the_second() {
     let mut bench = Bench::new();
     bench.run(1, talk(10, |seq| (seq != 0).then_some(0)), 260);
-    assert!(bench.kinds().starts_with("rfffffffff"), "{}", bench.kinds());
+    assert!(bench.kinds().starts_with("rfffff"), "{}", bench.kinds());
 }
 
 #[test]
