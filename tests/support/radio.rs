@@ -155,6 +155,11 @@ impl Radio {
         }
     }
 
+    /// Where it talks.
+    pub(crate) fn talkgroup(&self) -> &TalkgroupId {
+        &self.talkgroup
+    }
+
     // === What it lived through ===
 
     /// Waits for an event for which the test says yes, from the `from`th on; panics after 10 s of virtual time.
@@ -251,6 +256,12 @@ impl Radio {
         log.heard.iter().filter(|(_, sound)| sound.talker == talker.number && sound.count > count).count()
     }
 
+    /// When the first frame of a talker was heard since a moment.
+    pub(crate) fn first_heard(&self, talker: &Self, since: Instant) -> Option<Instant> {
+        let log = self.log.lock().expect("no panic");
+        log.heard.iter().find(|(at, sound)| *at >= since && sound.talker == talker.number).map(|(at, _)| *at)
+    }
+
     /// The longest time between two frames of a talker that were heard in a row.
     pub(crate) fn longest_pause(&self, talker: &Self) -> Duration {
         let log = self.log.lock().expect("no panic");
@@ -269,6 +280,11 @@ impl Radio {
         let (log, watch) = (self.log.lock().expect("no panic"), lock(&self.watch));
         let own = log.heard.iter().filter(|(_, sound)| sound.talker == talker.number);
         own.filter_map(|(at, sound)| Some(*at - watch.said_at(*sound)? + Duration::from_millis(20))).collect()
+    }
+
+    /// When it said a frame.
+    pub(crate) fn said_at(&self, count: u32) -> Option<Instant> {
+        lock(&self.watch).said_at(Sound { talker: self.number, count })
     }
 
     /// How many frames it has said, heard or not.

@@ -5,6 +5,7 @@ import argparse
 import os
 import sys
 
+import figures
 import jobs
 
 LIVES = "random::the_seeds_that_were_asked_for"
@@ -55,16 +56,28 @@ def arguments() -> argparse.Namespace:
         return int(text)
 
     parser = argparse.ArgumentParser(prog="tools/simulate", description=__doc__)
-    parser.add_argument("--seeds", type=number, metavar="N", help="how many (100)")
+    parser.add_argument("--seeds", type=number, metavar="N", help="how many (100 lives; of figures as many as they need)")
     parser.add_argument("--from", type=number, default=1, dest="first", metavar="S", help="the first one (1)")
     parser.add_argument("--jobs", type=number, default=os.cpu_count() or 1, metavar="J", help="processes beside each other (one per core)")
     parser.add_argument("--planted", metavar="WORD", help="a fault to plant (tests/simulation/planted.rs); prints the seeds that find it")
-    return parser.parse_args()
+    parser.add_argument("--ladder", action="store_true", help="links from fibre to 30 %% loss, and all figures of each")
+    parser.add_argument("--figures", choices=figures.NAMES, metavar="NAME", help=f"one figure over many seeds: {', '.join(figures.NAMES)}")
+    parser.add_argument("--json", metavar="FILE", help="where the ladder or the figure goes too")
+    options = parser.parse_args()
+    if sum(map(bool, (options.planted, options.ladder, options.figures))) > 1:
+        parser.error("one of --planted, --ladder, --figures at a time")
+    if options.json and not (options.ladder or options.figures):
+        parser.error("--json goes with --ladder or --figures")
+    return options
 
 
 def main() -> int:
     options = arguments()
-    return planted(options) if options.planted else lives(options)
+    if options.planted:
+        return planted(options)
+    if options.ladder or options.figures:
+        return figures.run(options.figures or "ladder", options)
+    return lives(options)
 
 
 if __name__ == "__main__":

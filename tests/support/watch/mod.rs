@@ -92,6 +92,8 @@ pub(crate) struct Rules {
     pub(crate) home: Option<String>,
     /// Whether all agreements let the home pass on what one partner says to the others.
     pub(crate) onward: bool,
+    /// What the ways of packets add to limits that begin at a unit and end at a gateway: from the unit to the home and back.
+    pub(crate) ways: Duration,
     /// Authorities whose gateway is an attacker: it may name units that are none of ours.
     pub(crate) liars: BTreeSet<String>,
 }

@@ -177,7 +177,7 @@ impl Watch {
                 Some((since, left)) => (since, left.kept(), "is gone"),
                 None => (unit.mouth.last_said().unwrap_or(shown), SILENT, "says nothing"),
             };
-            let limit = if calm { limit } else { TROUBLED };
+            let limit = if calm { limit + self.rules.ways } else { TROUBLED };
             if within(since.max(shown), now, limit) {
                 // With one identity used twice, one of the two is enough.
                 return;
