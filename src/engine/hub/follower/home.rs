@@ -216,7 +216,7 @@ impl Follower {
         if idle.spurt.is_start() {
             gate.advance(idle.spurt);
         }
-        self.untold = None;
+        self.untold = idle.followed.then_some(idle.spurt);
         let mut relays: Vec<Relay> = self.end_talking(idle.cause).into_iter().collect();
         if !idle.followed {
             relays.push(Relay::Others(None, FloorBody::Idle(idle.clone())));
