@@ -12,6 +12,7 @@
 //! In the data path: the transport's messages and datagrams come in through [`hub::Hub`] (gateway) or
 //! [`handset::Handset`] (unit) and go out to the links, where [`sched::Scheduler`] orders them.
 
+pub mod capacity;
 pub mod floor;
 pub mod gate;
 pub mod handset;

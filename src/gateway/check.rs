@@ -53,9 +53,21 @@ fn gateway(out: &mut String, config: &Config) -> std::fmt::Result {
     }
     for peer in config.peers.iter() {
         let how = peer.address.map_or_else(|| "waits for it to dial".to_owned(), |address| format!("at {address}"));
-        line(out, &format!("peer {}", peer.authority), &format!("{} {how}, {} kbit/s", peer.identity(), peer.rate_kbps))?;
+        line(
+            out,
+            &format!("peer {}", peer.authority),
+            &format!("{} {how}, {} kbit/s: {}", peer.identity(), peer.rate_kbps, carried(peer.rate_kbps)),
+        )?;
     }
     Ok(())
+}
+
+/// How many calls a border link carries.
+fn carried(rate_kbps: u32) -> String {
+    match engine::capacity::spurts(rate_kbps, 0) {
+        1 => "1 call at once".to_owned(),
+        calls => format!("{calls} calls at once"),
+    }
 }
 
 fn talkgroup(out: &mut String, config: &Config, talkgroup: &Talkgroup) -> std::fmt::Result {

@@ -42,6 +42,8 @@ pub enum RecordKind {
     Emergency,
     /// A bridge that became active or ceased to be.
     Bridge,
+    /// A spurt under way that a full border link does not carry any more, or carries again.
+    Crossing,
     /// A session that sent what it must not.
     Misbehaved,
     /// The configuration was reloaded, or was not.
@@ -88,7 +90,7 @@ pub struct Record {
     /// How long it lasted, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
-    /// How it ended: `released`, a revoke or deny cause, `lost`, a refusal's reason, what was misdone, `began`, `ended` ...
+    /// How it ended: `released`, a revoke or deny cause, `lost`, a refusal's reason, what was misdone, `began`, `ended`, `suspended` ...
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
     /// How often, where one record stands for many.

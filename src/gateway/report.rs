@@ -142,6 +142,19 @@ impl Reporter {
                     ..self.record(RecordKind::Bridge)
                 });
             }
+            Event::Crossing { talkgroup, talker, tier, spurt, far, agreement, passes } => {
+                info!(%talkgroup, talker = %self.redactor.identity(&talker), %tier, %spurt, %far, passes, "spurt on a full border link");
+                self.write(Record {
+                    talkgroup: Some(talkgroup.to_string()),
+                    talker: Some(talker.to_string()),
+                    tier: Some(tier.as_str().to_owned()),
+                    spurt: Some(spurt.to_string()),
+                    agreement: Some(agreement),
+                    authority: Some(far.to_string()),
+                    outcome: Some(if passes { "crosses_again" } else { "suspended" }.to_owned()),
+                    ..self.record(RecordKind::Crossing)
+                });
+            }
             Event::Epoch(epoch) => {
                 self.epoch.send_if_modified(|newest| {
                     let later = epoch.is_after(*newest);
@@ -324,7 +337,15 @@ fn link_status(link: &hub::LinkStatus, links: &Links) -> LinkStatus {
         rtt_ms: rtt.map(|rtt| rtt.as_secs_f64() * 1_000.0),
         since_s: link.since.as_secs(),
         lost_count: link.lost,
+        capacity: count(link.used.capacity),
+        in_use: count(link.used.crossing),
+        suspended: link.used.suspended.iter().map(ToString::to_string).collect(),
+        refused: link.used.refused,
     }
+}
+
+fn count(of: usize) -> u64 {
+    u64::try_from(of).unwrap_or(u64::MAX)
 }
 
 fn queues(link: &crate::link::Link) -> Vec<QueueStatus> {
@@ -334,7 +355,7 @@ fn queues(link: &crate::link::Link) -> Vec<QueueStatus> {
         QueueStatus {
             link: link.certified.identity.to_string(),
             class: class.as_str().to_owned(),
-            depth: u64::try_from(of.queued).unwrap_or(u64::MAX),
+            depth: count(of.queued),
             sent: of.sent,
             dropped_late: of.dropped_late,
             dropped_full: of.dropped_full + if class == sched::Class::Voice { link.dropped } else { 0 },

@@ -52,6 +52,28 @@ fn a_call_at_the_home_of_several_bridges_names_every_agreement() {
 }
 
 #[test]
+fn a_spurt_that_a_full_link_does_not_carry_is_recorded_when_it_gives_way_and_when_it_returns() {
+    for (passes, outcome) in [(false, "suspended"), (true, "crosses_again")] {
+        let crossing = Event::Crossing {
+            talkgroup: "be/lux-3".parse().unwrap(),
+            talker: "be/unit/lux-7".parse().unwrap(),
+            tier: Tier::Normal,
+            spurt: Spurt::from_bits(0x0200_0007),
+            far: "nl".parse().unwrap(),
+            agreement: "EMR-2026-01".into(),
+            passes,
+        };
+        assert_eq!(
+            recorded(crossing),
+            serde_json::json!({
+                "kind": "crossing", "talkgroup": "be/lux-3", "agreement": "EMR-2026-01", "talker": "be/unit/lux-7", "tier": "normal",
+                "spurt": "2.7", "authority": "nl", "outcome": outcome,
+            })
+        );
+    }
+}
+
+#[test]
 fn voice_without_a_grant_and_misbehaviour_become_records() {
     let identity: Identity = "be/unit/lux-7".parse().unwrap();
     let unheard = Event::Unheard { talkgroup: "be/lux-3".parse().unwrap(), identity: identity.clone(), spurt: Spurt::from_bits(9) };

@@ -191,6 +191,14 @@ pub struct LinkStatus {
     pub since_s: u64,
     /// How often it was lost since the start.
     pub lost_count: u64,
+    /// How many spurts it carries at once from here.
+    pub capacity: u64,
+    /// How many cross it now.
+    pub in_use: u64,
+    /// Talkgroups in which somebody talks who does not cross it for want of room.
+    pub suspended: Vec<String>,
+    /// How many requests found no room on it since the start.
+    pub refused: u64,
 }
 
 /// One class of one link's queue.

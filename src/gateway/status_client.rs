@@ -99,9 +99,12 @@ pub(crate) fn table(status: &Status) -> String {
     }
     let rows = status.links.iter().map(|l| {
         let rtt = l.rtt_ms.map(|ms| format!("{ms:.1} ms"));
-        vec![l.peer.clone(), word(l.state), or_dash(rtt.as_deref()), format!("{} s", l.since_s), l.lost_count.to_string()]
+        let (used, suspended) = (format!("{} of {}", l.in_use, l.capacity), l.suspended.join(" "));
+        let suspended = or_dash((!suspended.is_empty()).then_some(suspended.as_str()));
+        let counts = [format!("{} s", l.since_s), l.lost_count.to_string(), used, suspended, l.refused.to_string()];
+        [l.peer.clone(), word(l.state), or_dash(rtt.as_deref())].into_iter().chain(counts).collect()
     });
-    part(&mut out, &["LINK", "STATE", "RTT", "SINCE", "LOST"], rows);
+    part(&mut out, &["LINK", "STATE", "RTT", "SINCE", "LOST", "SPURTS", "SUSPENDED", "REFUSED"], rows);
     let rows = status.queues.iter().map(|q| {
         let counts = [q.depth, q.sent, q.dropped_late, q.dropped_full].map(|count| count.to_string());
         [q.link.clone(), q.class.clone()].into_iter().chain(counts).collect()
@@ -165,16 +168,33 @@ mod tests {
             ours: Some("onward: de".to_owned()),
             theirs: None,
         };
-        let link =
-            LinkStatus { peer: "be/gateway/gw-1".to_owned(), state: LinkState::HeldDown, rtt_ms: Some(1.25), since_s: 4, lost_count: 3 };
-        let text = table(&Status { bridges: vec![bridge], links: vec![link], ..Status::default() });
+        let link = LinkStatus {
+            peer: "be/gateway/gw-1".to_owned(),
+            state: LinkState::HeldDown,
+            rtt_ms: Some(1.25),
+            since_s: 4,
+            lost_count: 3,
+            capacity: 7,
+            ..LinkStatus::default()
+        };
+        let full = LinkStatus {
+            peer: "de/gateway/gw-1".to_owned(),
+            state: LinkState::Up,
+            capacity: 3,
+            in_use: 3,
+            suspended: vec!["nl/pol-1".to_owned(), "nl/fire-1".to_owned()],
+            refused: 12,
+            ..LinkStatus::default()
+        };
+        let text = table(&Status { bridges: vec![bridge], links: vec![link, full], ..Status::default() });
         let expected = "\
 BRIDGE       HOME      PARTNER   PEER             STATE    WHY
 EMR-2026-01  nl/pol-1  be/lux-3  be/gateway/gw-1  pending  onward differs
   EMR-2026-01 ours: onward: de
 
-LINK             STATE      RTT     SINCE  LOST
-be/gateway/gw-1  held_down  1.2 ms  4 s    3
+LINK             STATE      RTT     SINCE  LOST  SPURTS  SUSPENDED           REFUSED
+be/gateway/gw-1  held_down  1.2 ms  4 s    3     0 of 7  -                   0
+de/gateway/gw-1  up         -       0 s    0     3 of 3  nl/pol-1 nl/fire-1  12
 ";
         assert!(text.ends_with(expected), "{text}");
         assert!(!text.contains("SESSION"));

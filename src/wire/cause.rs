@@ -49,7 +49,7 @@ closed_list!(
         RetryAfter = 4 "retry_after",
         /// The member may listen but not talk (#5).
         ReceiveOnly = 5 "receive_only",
-        /// Reserved, not sent by version 1: the link's voice capacity is used up (#6).
+        /// The spurt would cross a border link that carries as many as it can (#6).
         NoResources = 6 "no_resources",
         /// 32 requests wait already (#7).
         QueueFull = 7 "queue_full",
@@ -91,7 +91,7 @@ closed_list!(
         NoPermission = 3 "no_permission",
         /// Somebody of higher priority takes the floor (#4).
         Preempted = 4 "preempted",
-        /// Reserved, not sent by version 1: the link's voice capacity is needed for a higher tier (#6).
+        /// In *idle* to a far side: the room on the link is needed for a higher tier (#6); in *revoke* not sent by version 1.
         NoResources = 6 "no_resources",
         /// No voice and no hold beat for T1.
         MediaGap = 16 "media_gap",

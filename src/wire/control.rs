@@ -278,10 +278,10 @@ pub struct Idle {
 }
 
 impl Idle {
-    /// Whether the talker was lost in mid-word: its voice, session, link or rights ended.
+    /// Whether the talker was lost in mid-word: its voice, session, link, rights or room on the link ended.
     pub fn is_lost(&self) -> bool {
-        use RevokeCause::{Disconnected, MediaGap, NotAllowed, Superseded};
-        matches!(self.cause, Some(MediaGap | Disconnected | Superseded | NotAllowed))
+        use RevokeCause::{Disconnected, MediaGap, NoResources, NotAllowed, Superseded};
+        matches!(self.cause, Some(MediaGap | Disconnected | Superseded | NotAllowed | NoResources))
     }
 }
 

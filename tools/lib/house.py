@@ -44,7 +44,8 @@ LIBRARIES = {
 
 MODULES = {
     # module of the engine: its siblings that it may use. Only hub and handset compose; what all share lies in lib.rs.
-    "hub": ["floor", "gate", "holddown", "liveness", "plan"],
+    "capacity": ["sched"],
+    "hub": ["capacity", "floor", "gate", "holddown", "liveness", "plan"],
     "handset": ["floor", "gate", "jitter", "liveness"],
     "floor": ["plan"],
     "gate": [],

@@ -22,6 +22,8 @@ DELIVERED = 0.99
 CALL_S = 8.0
 EMERGENCY_GROUP = 6
 TALKGROUPS, RATE_KBPS = EMERGENCY_GROUP, 256
+# Calls that a border of that rate carries.
+CARRIED = 3
 """Of the land that these scenes are played on."""
 
 
@@ -139,13 +141,15 @@ def _concealed(told: dict[str, Any] | None) -> float | None:
 
 
 async def slow(land: Land, report: Report) -> None:
-    """The border carries 256 kbit/s and is offered five calls and an emergency, half as much again"""
+    """The border carries 256 kbit/s, three calls, and is offered five and an emergency"""
     land.wires.limit(land.borders(), RATE_KBPS)
     at_ms = now_ms()
     ear = await land.listen(WAITS["be"], group=EMERGENCY_GROUP)
     crowd = [await land.talk(f"maas-{number}", group=number) for number in range(1, EMERGENCY_GROUP)]
     for talker in crowd:
-        await talker.until("granted")
+        await talker.until("granted", within_s=3.0)
+    refused = sum(talker.first("denied", at_ms, cause="no_resources") is not None for talker in crowd)
+    report.holds("ordinary: the two calls that find no room are refused", refused == len(crowd) - CARRIED, refused)
     await asyncio.sleep(1.0)
     urgent = await land.talk(f"maas-{EMERGENCY_GROUP}", "--emergency", "--end-emergency", group=EMERGENCY_GROUP)
     await urgent.until("requested")

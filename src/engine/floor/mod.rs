@@ -13,6 +13,7 @@
 //! A unit's side is [`participant::Participant`], with a table of its own.
 
 pub mod arbiter;
+pub mod bar;
 pub mod participant;
 pub mod queue;
 pub mod say;

@@ -43,6 +43,11 @@ impl Hub {
 
     /// The same for one that arrived a moment ago and waited for this turn: the deadline of voice counts from its arrival.
     pub fn handle_datagram_of(&mut self, session: SessionId, bytes: Bytes, arrived: Instant, now: Instant) {
+        self.handle_one_datagram(session, bytes, arrived, now);
+        self.share_links(now);
+    }
+
+    fn handle_one_datagram(&mut self, session: SessionId, bytes: Bytes, arrived: Instant, now: Instant) {
         if !matches!(self.sessions.get(&session), Some(Session { stage: Stage::Up, .. })) {
             return;
         }

@@ -15,10 +15,12 @@
 //! | `asked.rs` | what that side has asked of the home |
 //! | `bridges.rs` | whether both sides agree |
 //! | `rights.rs` | who may claim what |
+//! | `admission.rs` | whose voice crosses a border link that is full |
 //! | `limits.rs` | how much one identity may ask |
 //! | `blame.rs` | who misbehaves, without crowding out the log |
 //! | `status.rs` | a snapshot for people |
 
+mod admission;
 mod asked;
 mod blame;
 pub mod bridges;
@@ -43,6 +45,8 @@ use wire::{Authority, Epoch, Handle, Identity, Kind, Reason, RequestId, RevokeCa
 
 use crate::earliest;
 use crate::plan::Plan;
+use admission::Refused;
+pub use admission::Use;
 use bridges::Running;
 use datagrams::Unheard;
 use limits::Limits;
@@ -110,6 +114,8 @@ pub struct Hub {
     peers: BTreeMap<SessionId, Peer>,
     bridges: Vec<Running>,
     links: BTreeMap<Identity, peers::Link>,
+    /// Requests that found no room on the link to a peer.
+    refused: Refused,
     unix_s: i64,
     started: Instant,
     out: Outbox,
@@ -129,6 +135,7 @@ impl Hub {
             peers: BTreeMap::new(),
             bridges: Vec::new(),
             links: BTreeMap::new(),
+            refused: Refused::new(),
             unix_s,
             started: now,
             out: Outbox::default(),
@@ -183,6 +190,8 @@ impl Hub {
         }
         self.plan = plan;
         self.renew_peers(now);
+        self.out.stirred = true;
+        self.share_links(now);
     }
 
     // === Sessions ===
@@ -200,6 +209,12 @@ impl Hub {
 
     /// A control message arrived.
     pub fn handle_message(&mut self, session: SessionId, message: Message, now: Instant) {
+        self.handle_one_message(session, message, now);
+        self.out.stirred = true;
+        self.share_links(now);
+    }
+
+    fn handle_one_message(&mut self, session: SessionId, message: Message, now: Instant) {
         let Some(entry) = self.sessions.get(&session) else { return };
         match (&entry.stage, message) {
             (Stage::AwaitHello(_), Message::Hello(hello)) => self.handle_hello(session, &hello, now),
@@ -286,6 +301,7 @@ impl Hub {
         let unsaid = self.out.blame.end(session);
         self.out.events.extend(unsaid);
         self.out.event(Event::SessionDown(session, entry.caller.identity, reason));
+        self.share_links(now);
     }
 
     fn misbehaved(&mut self, session: SessionId, what: &'static str, now: Instant) {
@@ -327,6 +343,7 @@ impl Hub {
         }
         self.handle_peer_timeout(now);
         self.rejoin(now);
+        self.share_links(now);
     }
 
     /// The wall clock, about once a second: dates of agreements.
@@ -334,6 +351,7 @@ impl Hub {
         self.unix_s = unix_s;
         self.usage.retain(|_, limits| !limits.is_clean(now));
         self.renew_bridges(now);
+        self.share_links(now);
     }
 
     /// Every session ends with this reason: the gateway stops.

@@ -82,6 +82,23 @@ pub enum Event {
         /// The new state.
         state: super::bridges::BridgeState,
     },
+    /// A spurt under way no longer crosses a full border link, or crosses it again.
+    Crossing {
+        /// Where.
+        talkgroup: TalkgroupId,
+        /// Who talks.
+        talker: Identity,
+        /// In which tier.
+        tier: Tier,
+        /// Under which number here, until now.
+        spurt: Spurt,
+        /// The far side.
+        far: Authority,
+        /// The agreement with it.
+        agreement: String,
+        /// Whether it crosses from now on.
+        passes: bool,
+    },
     /// The newest epoch in use; to be persisted.
     Epoch(Epoch),
     /// A unit sent voice without a grant; nobody heard it, and it was told so.
@@ -135,10 +152,15 @@ pub(crate) struct Outbox {
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) events: VecDeque<Event>,
     pub(super) blame: Blame,
+    /// Sessions over whose link a request found no room, each time once.
+    pub(super) no_room: Vec<SessionId>,
+    /// Whether a floor may have changed since the links were last shared out.
+    pub(super) stirred: bool,
 }
 
 impl Outbox {
     pub(crate) fn control(&mut self, to: SessionId, message: Message) {
+        self.stirred = true;
         self.outputs.push_back(Output::Control(to, message));
     }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use wire::control::{Agreement, Talker};
 use wire::{Authority, Identity, SessionId, Spurt, TalkgroupId, Tier};
 
+use super::admission::Use;
 use super::bridges::BridgeState;
 use super::follower::Talking;
 use super::view::{Side, View};
@@ -101,6 +102,8 @@ pub struct LinkStatus {
     pub held: bool,
     /// How often its session ended.
     pub lost: u64,
+    /// How many spurts it carries, and who finds no room.
+    pub used: Use,
 }
 
 impl Hub {
@@ -144,6 +147,7 @@ impl Hub {
                             None => age(self.links.get(&identity).map_or(self.started, |link| link.down_since)),
                         },
                         held: self.held_until(&identity, now).is_some(),
+                        used: self.use_of(peer, session.map(|(session, _)| *session)),
                         lost: self.links.get(&identity).map_or(0, |link| link.lost),
                         peer: identity,
                     }

@@ -15,7 +15,7 @@ pub const OVERHEAD_BYTES: usize = 70;
 const TIMER_SLACK: Duration = Duration::from_millis(2);
 
 /// Bytes per second of one kbit/s at 90 %, in halves: the rest is left for acknowledgements and retransmissions.
-const HALF_BYTES_PER_KBPS: u64 = 225;
+pub(crate) const HALF_BYTES_PER_KBPS: u64 = 225;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 

@@ -37,6 +37,7 @@ use std::vec;
 
 use wire::Level;
 
+pub(crate) use bucket::HALF_BYTES_PER_KBPS;
 pub use bucket::{Bucket, OVERHEAD_BYTES};
 pub use class::{Class, Rule, WhenFull};
 pub use queue::Chunk;

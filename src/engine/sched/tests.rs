@@ -227,6 +227,32 @@ fn emergency_voice_on_a_link_offered_three_times_its_rate_loses_nothing_and_wait
     }
 }
 
+/// A unit that listens to many talkgroups at once over its 128 kbit/s, which carry one call and a half: nothing admits or refuses
+/// there, its scheduler alone decides.
+#[test]
+fn a_unit_that_hears_six_talkgroups_loses_nothing_of_an_emergency_and_of_one_call_beside_it_the_higher_level() {
+    let start = epoch();
+    let mut scheduler = Scheduler::new(Some(128));
+    let (mut worst, mut emergency, mut high) = (Duration::ZERO, 0, 0);
+    for at in 0..30_000_u64 {
+        let now = start + ms(at);
+        for talkgroup in (0..6_u64).filter(|talkgroup| at % 20 == talkgroup * 3) {
+            let (class, level) =
+                if talkgroup == 5 { (Class::EmergencyVoice, LEVEL) } else { (Class::Voice, Level(if talkgroup == 2 { 40 } else { 16 })) };
+            scheduler.offer(class, level, 70, talkgroup, now).unwrap();
+        }
+        while let Next::Item { waited, item, .. } = scheduler.next(now) {
+            worst = if item == 5 { worst.max(waited) } else { worst };
+            emergency += u32::from(item == 5);
+            high += u32::from(item == 2);
+        }
+    }
+    let stats = scheduler.stats().of(Class::EmergencyVoice);
+    assert_eq!((stats.dropped_late, stats.dropped_full), (0, 0));
+    assert!(worst <= ms(12), "{worst:?}");
+    assert!(emergency >= 1_499 && high >= 1_495, "{emergency} of the emergency, {high} of the higher level, of 1500");
+}
+
 /// Keeps `vital` and every data class full for 30 s; gives the IP bytes of each data class in each second.
 fn saturate(vital: Class) -> (Vec<BTreeMap<Class, u64>>, Vec<Class>) {
     let start = epoch();

@@ -18,7 +18,7 @@ impl Arbiter {
         }
         match to {
             To::State(state) => self.state = state,
-            To::Next => match self.queue.pop() {
+            To::Next => match self.next_in_line() {
                 Some(claim) => {
                     self.state = State::Taken;
                     self.grant(claim, true, now);
@@ -35,13 +35,27 @@ impl Arbiter {
         self.tell_positions();
     }
 
+    /// Takes the head of the queue; whoever finds no room on the border when its turn comes is refused then.
+    fn next_in_line(&mut self) -> Option<Claim> {
+        while let Some(claim) = self.queue.pop() {
+            if !self.bar.refuses(&claim) {
+                return Some(claim);
+            }
+            self.deny(claim, DenyCause::NoResources);
+        }
+        None
+    }
+
+    pub(super) fn deny(&mut self, claim: Claim, cause: DenyCause) {
+        self.out.push_back(Say::To(claim.party, FloorBody::Deny { request: claim.request, cause }));
+    }
+
     /// Whoever talks already on its own side cannot wait: it is next when the talker's end is near, or hears that it lost.
     fn displace_continuing(&mut self) {
         let next =
             matches!(self.state, State::Revoking | State::Draining).then(|| self.queue.head().map(|claim| claim.party.clone())).flatten();
         for claim in self.queue.remove_if(|claim| claim.since.is_some() && Some(&claim.party) != next.as_ref()) {
-            let body = FloorBody::Deny { request: claim.request, cause: DenyCause::Displaced };
-            self.out.push_back(Say::To(claim.party, body));
+            self.deny(claim, DenyCause::Displaced);
         }
     }
 
@@ -146,16 +160,14 @@ impl Arbiter {
         let next = first || (self.state == State::Draining && self.queue.is_empty());
         if claim.since.is_some() && !next {
             self.queue.remove(&claim.party);
-            let body = FloorBody::Deny { request: claim.request, cause: DenyCause::Displaced };
-            self.out.push_back(Say::To(claim.party, body));
+            self.deny(claim, DenyCause::Displaced);
             return;
         }
         let outcome = if first { self.queue.insert_first(claim) } else { self.queue.insert(claim) };
         match outcome {
             Enqueued::Waits => {}
             Enqueued::Displaced(claim) | Enqueued::Full(claim) => {
-                let body = FloorBody::Deny { request: claim.request, cause: DenyCause::QueueFull };
-                self.out.push_back(Say::To(claim.party, body));
+                self.deny(claim, DenyCause::QueueFull);
             }
         }
     }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use wire::control::{FloorBody, Idle, Release, Taken};
 use wire::{DenyCause, Epoch, RevokeCause, Seq, SessionId, Spurt, Tier};
 
+use crate::floor::bar::Bar;
 use crate::floor::queue::{Enqueued, Queue};
 use crate::floor::say::{Ended, Say};
 use crate::floor::table::{Event, State};
@@ -51,6 +52,8 @@ pub struct Arbiter {
     state: State,
     current: Option<Current>,
     queue: Queue,
+    /// Whom the border has no room for.
+    bar: Bar,
     numbering: Spurt,
     /// Talkers cut off by the talk limit whose key has not been seen released.
     key_held: BTreeSet<Party>,
@@ -72,6 +75,7 @@ impl Arbiter {
             state: State::Idle,
             current: None,
             queue: Queue::default(),
+            bar: Bar::default(),
             numbering: Spurt::start_of(epoch),
             key_held: BTreeSet::new(),
             over: None,
@@ -109,6 +113,11 @@ impl Arbiter {
         self.timers = timers;
     }
 
+    /// Takes whom it may not grant from now on; what is granted already stays.
+    pub fn set_bar(&mut self, bar: Bar) {
+        self.bar = bar;
+    }
+
     /// Takes what is to be said next.
     pub fn poll(&mut self) -> Option<Say> {
         self.out.pop_front()
@@ -130,8 +139,7 @@ impl Arbiter {
     /// Somebody asks for the floor.
     pub fn request(&mut self, claim: Claim, now: Instant) {
         if self.key_held.contains(&claim.party) && claim.priority.tier == Tier::Normal {
-            let body = FloorBody::Deny { request: claim.request, cause: DenyCause::RetryAfter };
-            self.out.push_back(Say::To(claim.party, body));
+            self.deny(claim, DenyCause::RetryAfter);
             return;
         }
         let talks = self.current.as_ref().is_some_and(|current| current.claim.party == claim.party);
@@ -141,7 +149,19 @@ impl Arbiter {
             self.queue.tell_again(&claim.party);
             self.tell_positions();
         } else {
-            let event = self.classify(&claim);
+            self.judge(claim, now);
+        }
+    }
+
+    /// A new request. One that would get the floor now but has no room on the border is refused before anybody speaks into nothing;
+    /// one that has to wait is judged when its turn comes.
+    fn judge(&mut self, claim: Claim, now: Instant) {
+        let event = self.classify(&claim);
+        if (self.state == State::Idle || event != Event::Request) && self.bar.refuses(&claim) {
+            self.queue.remove(&claim.party);
+            self.deny(claim, DenyCause::NoResources);
+            self.tell_positions();
+        } else {
             self.apply(event, Some(claim), now);
         }
     }
@@ -162,8 +182,7 @@ impl Arbiter {
                 // A new press without a release of the old one: the release was lost.
                 self.apply(Event::ReleaseDone, None, now);
             }
-            let event = self.classify(&claim);
-            self.apply(event, Some(claim), now);
+            self.judge(claim, now);
             return;
         }
         let above_head = self.queue.head().is_none_or(|head| claim.priority > head.priority);
@@ -282,30 +301,36 @@ impl Arbiter {
         // The tail of a talker that has released is not worth a new number.
         self.end_tail(now);
         self.numbering = Spurt::start_of(epoch);
-        if let Some(current) = &mut self.current {
-            self.numbering = self.numbering.next();
-            if current.before.len() == RENUMBERED_MAX {
-                current.before.remove(0);
-            }
-            current.before.push(current.spurt);
-            current.spurt = self.numbering;
-            current.newest_seq = None;
-            self.out.push_back(Say::Began(self.numbering));
-            let revoked = current.revoked;
-            let grace = self.t3;
-            self.grant_again(now);
-            if let (State::Revoking, Some(cause), Some(until)) = (self.state, revoked, grace) {
-                // A talker that was told to stop is told so again under the new number; its grace runs on.
-                self.revoke(cause, until.saturating_duration_since(now).max(Duration::from_millis(1)));
-                self.t3 = grace;
-                if let Some(current) = &mut self.current {
-                    current.revoked = revoked;
-                }
-            }
-            self.say_taken(now);
+        if self.current.is_some() {
+            self.begin_anew(now);
         } else {
             self.out.push_back(Say::Idle(Idle { spurt: self.numbering, last_seq: None, cause: None, followed: false }));
         }
+    }
+
+    /// The running spurt goes on under the next number, with the same request id: somebody for whom it was over hears it again.
+    pub fn begin_anew(&mut self, now: Instant) {
+        let Some(current) = &mut self.current else { return };
+        self.numbering = self.numbering.next();
+        if current.before.len() == RENUMBERED_MAX {
+            current.before.remove(0);
+        }
+        current.before.push(current.spurt);
+        current.spurt = self.numbering;
+        current.newest_seq = None;
+        self.out.push_back(Say::Began(self.numbering));
+        let revoked = current.revoked;
+        let grace = self.t3;
+        self.grant_again(now);
+        if let (State::Revoking, Some(cause), Some(until)) = (self.state, revoked, grace) {
+            // A talker that was told to stop is told so again under the new number; its grace runs on.
+            self.revoke(cause, until.saturating_duration_since(now).max(Duration::from_millis(1)));
+            self.t3 = grace;
+            if let Some(current) = &mut self.current {
+                current.revoked = revoked;
+            }
+        }
+        self.say_taken(now);
     }
 
     /// Gives up waiting for the last frame of a spurt that was released.

@@ -98,6 +98,8 @@ impl Follower {
             // What it asked for last counts: a talker may have raised its level.
             (Some(claim), Some((_, since, earlier))) => (claim, since, earlier),
             (Some(claim), None) => (claim, now, Vec::new()),
+            // Said before the home heard that it was given back.
+            (None, Some(_)) if self.is_suspended() => return Vec::new(),
             (None, Some(talks)) => talks,
             (None, None) => {
                 self.refuse(party.identity, granted.request, out);
@@ -106,7 +108,7 @@ impl Follower {
         };
         let mut relays = Vec::new();
         if is_new {
-            relays.extend(self.displace());
+            relays.extend(self.displace(RevokeCause::Displaced));
         }
         self.held_back = None;
         gate.open(granted.spurt);
@@ -121,7 +123,11 @@ impl Follower {
         };
         let session = claim.party.session;
         let limit = Some(Duration::from_secs(granted.duration_s.into()));
-        self.talks(Talking::Local { claim, spurt: granted.spurt, earlier, since, relinquished: false, granted: true }, limit, now);
+        self.talks(
+            Talking::Local { claim, spurt: granted.spurt, earlier, since, relinquished: false, granted: true, suspended: false },
+            limit,
+            now,
+        );
         relays.push(Relay::To(session, FloorBody::Granted(granted.clone())));
         relays.push(Relay::Others(Some(session), FloorBody::Taken(taken)));
         relays
@@ -133,13 +139,13 @@ impl Follower {
         let claim = self.asked.emergency(floor.party.as_ref()?, *request)?;
         let settles = matches!(
             &self.talking,
-            Some(Talking::Local { claim: talks, granted: false, .. }) if talks.party == claim.party && talks.request == claim.request
+            Some(Talking::Local { claim: talks, granted: false, suspended: false, .. }) if talks.party == claim.party && talks.request == claim.request
         );
         (!settles).then_some((&claim.party.identity, *cause))
     }
 
     fn denied(&mut self, party: &Party, request: RequestId, cause: DenyCause, gate: &mut Gate, now: Instant) -> Vec<Relay> {
-        if let Some(Talking::Local { claim, spurt, granted: false, .. }) = &self.talking
+        if let Some(Talking::Local { claim, spurt, granted: false, suspended: false, .. }) = &self.talking
             && claim.party == *party
             && claim.request == request
         {
@@ -163,7 +169,7 @@ impl Follower {
         if revoke.cause == RevokeCause::TalkLimit {
             self.key_held.insert(party.clone());
         }
-        if !self.is_talking(party, revoke.request) {
+        if !self.is_talking(party, revoke.request) || self.is_suspended() {
             return Vec::new();
         }
         let mut relays = vec![Relay::To(party.session, FloorBody::Revoke(revoke.clone()))];
@@ -176,7 +182,8 @@ impl Follower {
     }
 
     pub(super) fn taken(&mut self, taken: &Taken, gate: &mut Gate, now: Instant) -> Vec<Relay> {
-        if self.is_settling() {
+        let gives_way = self.gives_way_to(taken.tier);
+        if self.is_settling() && !gives_way {
             self.held_back = Some(taken.clone());
             return Vec::new();
         }
@@ -187,7 +194,7 @@ impl Follower {
         }
         let mut relays = Vec::new();
         if known != Some(taken.spurt) {
-            relays.extend(self.displace());
+            relays.extend(self.displace(if gives_way { RevokeCause::Preempted } else { RevokeCause::Displaced }));
         }
         if planted::is(Fault::TakenCancels) {
             self.asked = Asked::default();

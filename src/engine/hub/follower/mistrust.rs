@@ -191,11 +191,16 @@ impl Mistrust {
         self.patience.until.get_or_insert(now + self.patience.limit + OVERTIME);
     }
 
+    /// How long an own member may go on talking.
+    pub(super) fn left(&self, now: Instant) -> Duration {
+        self.patience.until.map_or(self.patience.limit, |until| until.saturating_duration_since(now).saturating_sub(OVERTIME))
+    }
+
     /// When whoever talks has been quiet, or has talked, for longer than a home lets anybody.
     pub(super) fn deadline(&self, talking: Option<&Talking>) -> Deadline {
         let silent = Some((self.patience.heard + SILENT, "talker without voice"));
         match talking? {
-            Talking::Local { granted: false, .. } => None,
+            Talking::Local { granted: false, suspended: false, .. } => None,
             Talking::Local { .. } => earliest([silent, self.patience.until.map(|until| (until, "grant without end"))]),
             Talking::Remote { .. } => silent,
         }

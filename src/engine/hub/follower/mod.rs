@@ -3,6 +3,7 @@
 //! Kept here: who the home says talks, and which requests of own members are with the home, so that at a cut the own
 //! arbiter can go on with exactly those.
 
+mod crossing;
 mod home;
 mod mistrust;
 
@@ -26,9 +27,10 @@ pub(super) use mistrust::Verdict;
 /// Who talks, as the home says.
 #[derive(Clone, Debug)]
 pub(crate) enum Talking {
-    /// One of our own members, under this grant; not `granted` while the home has yet to decide over a talker of the time alone.
+    /// One of our own members, under this grant; not `granted` while the home has yet to decide over a talker of the time alone, and
+    /// while it is `suspended`: given back to the home, for the link there is full, and heard on the own side only.
     /// Frames under the `earlier` numbers pass until the first of the newest: the talker learns of a new one a moment later.
-    Local { claim: Claim, spurt: Spurt, earlier: Vec<Spurt>, since: Instant, relinquished: bool, granted: bool },
+    Local { claim: Claim, spurt: Spurt, earlier: Vec<Spurt>, since: Instant, relinquished: bool, granted: bool, suspended: bool },
     /// Somebody heard from the home; unnamed while only its frames have arrived.
     Remote { taken: Option<Taken>, spurt: Spurt, since: Instant },
 }
@@ -92,7 +94,8 @@ impl Follower {
             self.send(Some(claim.party.identity.clone()), FloorBody::Request(self.request_of(&claim, Some(talked))), out);
         }
         self.asked.insert(claim.clone());
-        self.talking = Some(Talking::Local { claim, spurt, earlier: Vec::new(), since, relinquished: false, granted: false });
+        self.talking =
+            Some(Talking::Local { claim, spurt, earlier: Vec::new(), since, relinquished: false, granted: false, suspended: false });
     }
 
     /// Whether a talker of the time alone waits for the home's decision; until then its own view hears it and nobody else.
@@ -175,7 +178,7 @@ impl Follower {
 
     /// A frame of the home began a spurt before its *taken* came.
     pub(crate) fn begun_by_voice(&mut self, spurt: Spurt, now: Instant) -> Vec<Relay> {
-        let ended = self.displace();
+        let ended = self.displace(RevokeCause::Displaced);
         self.talks(Talking::Remote { taken: None, spurt, since: now }, None, now);
         ended
     }
@@ -200,14 +203,14 @@ impl Follower {
         self.held_back.take().map_or_else(Vec::new, |taken| self.taken(&taken, gate, now))
     }
 
-    /// Whoever talks gives way; a member of ours that does not know it yet is told.
-    fn displace(&mut self) -> Vec<Relay> {
+    /// Whoever talks gives way, for this cause; a member of ours that does not know it yet is told.
+    fn displace(&mut self, cause: RevokeCause) -> Vec<Relay> {
         let mut relays = Vec::new();
         if let Some(Talking::Local { claim, spurt, relinquished: false, .. }) = &self.talking {
-            let revoke = Revoke { request: claim.request, spurt: *spurt, cause: RevokeCause::Displaced, grace_ms: 0 };
+            let revoke = Revoke { request: claim.request, spurt: *spurt, cause, grace_ms: 0 };
             relays.push(Relay::To(claim.party.session, FloorBody::Revoke(revoke)));
         }
-        relays.extend(self.end_talking(Some(RevokeCause::Displaced)));
+        relays.extend(self.end_talking(Some(cause)));
         relays
     }
 

@@ -41,6 +41,7 @@ fn blamed(net: &Net) -> Vec<(String, &'static str, u64)> {
         | Event::Denied { .. }
         | Event::Emergency { .. }
         | Event::Bridge { .. }
+        | Event::Crossing { .. }
         | Event::Epoch(_)
         | Event::Unheard { .. } => None,
     };

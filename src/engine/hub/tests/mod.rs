@@ -1,5 +1,6 @@
 //! The hub's promises: two gateways, their units and the border between them, in virtual time without a network.
 
+mod admission;
 mod border;
 mod calls;
 mod emergency;

@@ -4,7 +4,7 @@
 use wire::{Level, Priority, Tier};
 
 use super::net::{BE, NL, Net};
-use super::unit::{be, nl, random};
+use super::unit::{be, nl, random, with_second};
 use crate::hub::status::Mode;
 
 const UNITS: [(&str, &str); 7] = [
@@ -17,6 +17,26 @@ const UNITS: [(&str, &str); 7] = [
     ("be/dispatcher/boss", "be/lux-3"),
 ];
 
+/// Who else there is where two talkgroups are bridged.
+const FURTHER: [(&str, &str); 6] = [
+    ("nl/unit/f", "nl/fire-1"),
+    ("nl/unit/g", "nl/fire-1"),
+    ("nl/dispatcher/hot", "nl/fire-1"),
+    ("be/unit/x", "be/fire-3"),
+    ("be/unit/y", "be/fire-3"),
+    ("be/dispatcher/red", "be/fire-3"),
+];
+
+/// What is special about a life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Usual,
+    /// The partner's emergencies stay at home.
+    Shut,
+    /// Two bridges over a link that carries one spurt.
+    Thin,
+}
+
 fn priority(state: &mut u64) -> Priority {
     let tier = match random(state, 10) {
         0 => Tier::Emergency,
@@ -28,7 +48,7 @@ fn priority(state: &mut u64) -> Priority {
 
 fn operate(net: &mut Net, state: &mut u64) {
     let now = net.now;
-    let unit = random(state, UNITS.len());
+    let unit = random(state, net.units.len());
     match random(state, 24) {
         0..=5 => {
             let wanted = priority(state);
@@ -68,14 +88,19 @@ fn operate(net: &mut Net, state: &mut u64) {
 }
 
 /// One life, from a seed.
-fn live(seed: u64, operations: usize, shut: bool) {
-    let mut partner = be();
-    partner.bridges[0].outbound.emergency = !shut;
-    partner.talkgroups[0].timers.t2 = super::unit::ms(3_000);
-    let mut home = nl();
-    home.talkgroups[0].timers.t2 = super::unit::ms(3_000);
+fn live(seed: u64, operations: usize, kind: Kind) {
+    let (mut home, mut partner) = (nl(), be());
+    partner.bridges[0].outbound.emergency = kind != Kind::Shut;
+    for plan in [&mut home, &mut partner] {
+        plan.talkgroups[0].timers.t2 = super::unit::ms(3_000);
+        if kind == Kind::Thin {
+            *plan = with_second(plan.clone());
+            plan.peers[0].rate_kbps = 128;
+        }
+    }
     let mut net = Net::joined(home, partner);
-    for (name, talkgroup) in UNITS {
+    let further: &[(&str, &str)] = if kind == Kind::Thin { &FURTHER } else { &[] };
+    for (name, talkgroup) in UNITS.iter().chain(further) {
         net.unit(name, talkgroup);
     }
     let mut state = seed;
@@ -92,7 +117,8 @@ fn live(seed: u64, operations: usize, shut: bool) {
     net.shuffle = None;
     net.heal();
     net.run(3_500);
-    for boss in [2, 6] {
+    let bosses = (0..net.units.len()).filter(|unit| net.units[*unit].identity.kind == wire::Kind::Dispatcher).collect::<Vec<_>>();
+    for boss in bosses {
         net.units[boss].end_emergency();
         net.settle();
     }
@@ -101,7 +127,8 @@ fn live(seed: u64, operations: usize, shut: bool) {
     assert_eq!((net.mode(NL), net.mode(BE)), (Mode::Home, Mode::Partner));
     net.assert_quiet();
     // And the bench still works.
-    for (talker, ear) in [(0, 3), (3, 0)] {
+    let pairs: &[(usize, usize)] = if kind == Kind::Thin { &[(0, 3), (3, 0), (7, 10), (10, 7)] } else { &[(0, 3), (3, 0)] };
+    for (talker, ear) in pairs.iter().copied() {
         let heard = net.units[ear].ear.len();
         net.say(talker, 200);
         assert!(net.units[ear].ear.len() > heard, "{talker} is not heard by {ear}");
@@ -109,19 +136,24 @@ fn live(seed: u64, operations: usize, shut: bool) {
     net.assert_quiet();
 }
 
-fn lives(from: u64, count: u64, operations: usize, shut: bool) {
+fn lives(from: u64, count: u64, operations: usize, kind: Kind) {
     for seed in from..from + count {
-        let lived = std::panic::catch_unwind(|| live(seed, operations, shut));
-        assert!(lived.is_ok(), "seed {seed}, shut {shut}");
+        let lived = std::panic::catch_unwind(|| live(seed, operations, kind));
+        assert!(lived.is_ok(), "seed {seed}, {kind:?}");
     }
 }
 
 #[test]
 fn random_lives_never_break_an_invariant() {
-    lives(1, 150, 60, false);
+    lives(1, 150, 60, Kind::Usual);
 }
 
 #[test]
 fn random_lives_of_a_partner_whose_emergencies_stay_home_never_break_an_invariant() {
-    lives(10_000, 100, 60, true);
+    lives(10_000, 100, 60, Kind::Shut);
+}
+
+#[test]
+fn random_lives_over_a_link_that_is_always_full_never_break_an_invariant() {
+    lives(20_000, 100, 60, Kind::Thin);
 }

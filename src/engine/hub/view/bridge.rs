@@ -126,7 +126,7 @@ impl View {
     }
 
     /// Says the grant under way again, same number, if its reach is another now.
-    fn say_reach_again(&mut self, has_changed: impl Fn(&Self, SessionId) -> bool, now: Instant, out: &mut Outbox) {
+    pub(super) fn say_reach_again(&mut self, has_changed: impl Fn(&Self, SessionId) -> bool, now: Instant, out: &mut Outbox) {
         let Side::Arbiter(arbiter) = &self.side else { return };
         let source = arbiter.current().map(|current| current.claim.party.session);
         if source.is_some_and(|source| self.members.contains_key(&source) && has_changed(self, source))

@@ -44,6 +44,10 @@ impl View {
             self.raised.truncate(EMERGENCIES_MAX - 1);
             self.raised.push_front(claim.party.identity.clone());
         }
+        if self.lacks_room(&claim) {
+            self.relay(vec![Relay::Denied(claim.party, claim.request, DenyCause::NoResources)], now, out);
+            return;
+        }
         let Side::Partner(follower) = &mut self.side else {
             self.claim(claim, now, out);
             return;
@@ -143,8 +147,6 @@ impl View {
     }
 
     fn believe(&mut self, session: SessionId, floor: &Floor, now: Instant, out: &mut Outbox) {
-        let (members, emergency) = (&self.members, &self.emergency);
-        let member = |identity: &Identity| members.iter().find(|(_, t)| t.identity == *identity).map(|(session, _)| *session);
         let Side::Partner(follower) = &mut self.side else { return };
         if let Some(denied) = follower.refused_emergency(floor) {
             // A unit that holds the emergency right is never refused by its own gateway.
@@ -164,9 +166,17 @@ impl View {
             out.misbehaved(session, "talker of an authority that the home may not speak for", now);
             return;
         }
+        if let FloorBody::Granted(granted) = &floor.body
+            && self.refuse_grant(floor.party.as_ref(), granted, now, out)
+        {
+            return;
+        }
+        let (members, emergency) = (&self.members, &self.emergency);
+        let member = |identity: &Identity| members.iter().find(|(_, t)| t.identity == *identity).map(|(session, _)| *session);
         // Whoever is in emergency is named before it is told to wait; a dispatcher need not be, and not everybody if they are many.
         let named_all = emergency.len() < EMERGENCIES_MAX;
         let knows = |who: &Identity| emergency.contains(who) || who.kind == wire::Kind::Dispatcher || !named_all;
+        let Side::Partner(follower) = &mut self.side else { return };
         let relays = follower.handle(floor, &mut self.gate, member, knows, now, out);
         self.relay(relays, now, out);
         self.keep_epoch(out);
@@ -180,6 +190,7 @@ impl View {
                 Relay::Denied(party, request, cause) => {
                     let agreement = self.home().map(|home| home.agreement.clone());
                     out.event(self.denied_event(&party.identity, cause, agreement));
+                    self.note_denied(party.session, cause, out);
                     self.tell_member(party.session, FloorBody::Deny { request, cause }, out);
                 }
                 Relay::LocalEnded { claim, spurt, since, cause } => self.record(Over::of_own(claim, spurt, since, cause, now), now, out),
@@ -187,6 +198,9 @@ impl View {
                     self.record(Over::of_far(session, taken, since, cause, now), now, out);
                 }
             }
+        }
+        if matches!(self.side, Side::Partner(_)) {
+            self.renew_listeners();
         }
         self.note_crossing();
     }

@@ -7,13 +7,14 @@ mod bridge;
 mod call;
 mod crossing;
 mod floor;
+mod tell;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use wire::control::{Affiliated, FarSide, Floor, FloorBody, Idle, Message, Taken, Talker};
+use wire::control::{Affiliated, FarSide, FloorBody, Idle, Message, Taken, Talker};
 use wire::datagram::Voice;
 use wire::{Authority, Epoch, Handle, Identity, Level, Reason, RevokeCause, Seq, SessionId, Spurt, TalkgroupId, Tier};
 
@@ -28,6 +29,7 @@ use crate::floor::{Claim, Party};
 use crate::gate::{Admit, Gate};
 use crate::plan::Talkgroup;
 use call::{Calls, Over};
+use crossing::Links;
 
 /// Frames at the beginning of a spurt that have no deadline: 300 ms may have been spoken before the grant and come at once, and
 /// as many again are spoken while a link for voice carries those.
@@ -99,6 +101,7 @@ pub(crate) struct View {
     /// The newest epoch that was told for keeping.
     kept: Epoch,
     calls: Calls,
+    links: Links,
 }
 
 impl View {
@@ -123,6 +126,7 @@ impl View {
             source: None,
             kept: epoch,
             calls: Calls::default(),
+            links: Links::default(),
         }
     }
 
@@ -362,8 +366,9 @@ impl View {
             }
             Side::Partner(follower) => {
                 follower.repeat_emergencies(now, out);
+                let is_alone = follower.is_suspended();
                 let ended = follower.end_overdue(&mut self.gate, now, out);
-                if !ended.is_empty() {
+                if !ended.is_empty() && !is_alone {
                     out.misbehaved(follower.home.session, "a spurt that it does not end", now);
                 }
                 self.relay(ended, now, out);
@@ -386,6 +391,7 @@ impl View {
                         FloorBody::Deny { cause, .. } => {
                             let agreement = self.far.get(&party.session).map(|far| far.agreement.clone());
                             out.event(self.denied_event(&party.identity, *cause, agreement));
+                            self.note_denied(party.session, *cause, out);
                         }
                         FloorBody::Request(_)
                         | FloorBody::Queued { .. }
@@ -417,6 +423,7 @@ impl View {
                     self.tell_far_over(over.take().map(|(session, idle)| (session, Idle { followed: true, ..idle })), out);
                 }
                 Say::Ended(ended) => {
+                    self.links.spurt_over();
                     over = Some((
                         ended.party.session,
                         Idle { spurt: ended.spurt, last_seq: ended.last_seq, cause: ended.cause, followed: false },
@@ -434,57 +441,6 @@ impl View {
                     self.record(over, now, out);
                 }
             }
-        }
-    }
-
-    /// A far side hears of every end with its cause, even if somebody else is granted at once: it keeps records too.
-    fn tell_far_over(&self, over: Option<(SessionId, Idle)>, out: &mut Outbox) {
-        let Some((source, idle)) = over else { return };
-        for far in self.far.values().filter(|far| far.session == source || self.carries(Some(source), far)) {
-            let floor = Floor { talkgroup: far.home.clone(), party: None, body: FloorBody::Idle(idle.clone()) };
-            out.control(far.session, Message::Floor(floor));
-        }
-    }
-
-    fn tell_far_sides(&self, body: &FloorBody, out: &mut Outbox) {
-        for far in self.far.values() {
-            out.control(far.session, Message::Floor(Floor { talkgroup: far.home.clone(), party: None, body: body.clone() }));
-        }
-    }
-
-    pub(super) fn say_taken(&self, taken: Taken, out: &mut Outbox) {
-        // Not the arbiter's current talker: whoever is named here may have been followed by another in the same breath.
-        let who = &taken.talker.identity;
-        let member = self.members.iter().find(|(_, talker)| talker.identity == *who).map(|(session, _)| *session);
-        let far = self.far.values().find(|far| far.authority == who.authority).map(|far| far.session);
-        let talker_session = member.or(far);
-        self.tell_members(talker_session, &FloorBody::Taken(taken.clone()), out);
-        let body = FloorBody::Taken(taken);
-        for far in self.far.values().filter(|far| Some(far.session) != talker_session && self.carries(talker_session, far)) {
-            out.control(far.session, Message::Floor(Floor { talkgroup: far.home.clone(), party: None, body: body.clone() }));
-        }
-    }
-
-    pub(super) fn tell_party(&self, party: &Party, body: FloorBody, out: &mut Outbox) {
-        match self.far.get(&party.session) {
-            Some(far) => {
-                let floor = Floor { talkgroup: far.home.clone(), party: Some(party.identity.clone()), body };
-                out.control(party.session, Message::Floor(floor));
-            }
-            None => self.tell_member(party.session, body, out),
-        }
-    }
-
-    pub(super) fn tell_member(&self, session: SessionId, body: FloorBody, out: &mut Outbox) {
-        if self.members.contains_key(&session) {
-            out.control(session, Message::Floor(Floor { talkgroup: self.id().clone(), party: None, body }));
-        }
-    }
-
-    pub(super) fn tell_members(&self, except: Option<SessionId>, body: &FloorBody, out: &mut Outbox) {
-        for session in self.members.keys().filter(|session| Some(**session) != except) {
-            let floor = Floor { talkgroup: self.id().clone(), party: None, body: body.clone() };
-            out.control(*session, Message::Floor(floor));
         }
     }
 }
