@@ -70,6 +70,13 @@ impl Bridging {
         }
     }
 
+    /// The same words about another talkgroup, which has one name on both sides.
+    fn of(&self, name: &str) -> Self {
+        let [home, partner] = [&self.home, &self.partner].map(|talkgroup| talkgroup.split('/').next().unwrap_or_default());
+        let agreement = format!("{}-{name}", self.agreement);
+        Self { agreement, home: format!("{home}/{name}"), partner: format!("{partner}/{name}"), ..self.clone() }
+    }
+
     fn text(&self) -> String {
         let Self { agreement, home, partner, inbound, outbound, onward, more } = self;
         format!(
@@ -87,6 +94,8 @@ pub(crate) struct PeerToml {
     pub(crate) address: Option<String>,
     /// The bridge with it, if this side configures one.
     pub(crate) bridge: Option<Bridging>,
+    /// What the link carries.
+    pub(crate) rate_kbps: u32,
 }
 
 /// A gateway's configuration file.
@@ -102,6 +111,8 @@ pub(crate) struct GatewayToml {
     pub(crate) peers: Vec<PeerToml>,
     /// Whether it has a port for peers.
     pub(crate) peer_port: bool,
+    /// Names of further talkgroups, each bridged with every peer like the first.
+    pub(crate) further: Vec<String>,
     /// More top-level keys.
     pub(crate) more: String,
 }
@@ -113,9 +124,11 @@ impl GatewayToml {
         let peers = if authority == home {
             let partners = all.iter().filter(|code| **code != home);
             let address = |code: &str| Some(format!("{}:7101", host_of(code)));
-            partners.map(|code| PeerToml { authority: (*code).into(), address: address(code), bridge: Some(usual(code)) }).collect()
+            partners
+                .map(|code| PeerToml { authority: (*code).into(), address: address(code), bridge: Some(usual(code)), rate_kbps: 512 })
+                .collect()
         } else {
-            vec![PeerToml { authority: home.into(), address: None, bridge: Some(usual(authority)) }]
+            vec![PeerToml { authority: home.into(), address: None, bridge: Some(usual(authority)), rate_kbps: 512 }]
         };
         Self {
             authority: authority.into(),
@@ -123,6 +136,7 @@ impl GatewayToml {
             timers: String::new(),
             peers,
             peer_port: true,
+            further: Vec::new(),
             more: String::new(),
         }
     }
@@ -139,9 +153,11 @@ impl GatewayToml {
 
     /// The file.
     pub(crate) fn text(&self) -> String {
-        let Self { authority, talk, timers, peers, peer_port, more } = self;
+        let Self { authority, talk, timers, peers, peer_port, further, more } = self;
         let Place { talkgroup, host, .. } = place(authority);
         let port = if *peer_port { format!("peers = [\"{host}:7101\"]") } else { String::new() };
+        let is_first = |name: &&str| *name == talkgroup;
+        let names: Vec<&str> = std::iter::once(talkgroup).chain(further.iter().map(String::as_str)).collect();
         let mut text = format!(
             r#"
 authority = "{authority}"
@@ -158,8 +174,13 @@ key = "gw.key"
 authority = "{authority}"
 root = "root.pem"
 for = ["units"]
-[[talkgroup]]
-name = "{talkgroup}"
+"#
+        );
+        for name in &names {
+            let _ = write!(
+                text,
+                r#"[[talkgroup]]
+name = "{name}"
 title = "Test"
 agency = "police"
 join = ["{authority}/*/*"]
@@ -169,14 +190,17 @@ peril = {talk}
 level_max = 64
 {timers}
 "#
-        );
-        for PeerToml { authority, address, bridge } in peers {
+            );
+        }
+        for PeerToml { authority, address, bridge, rate_kbps } in peers {
             let _ = write!(text, "[[trust]]\nauthority = \"{authority}\"\nroot = \"{authority}.pem\"\nfor = [\"peers\"]\n");
-            let _ = write!(text, "[[peer]]\nauthority = \"{authority}\"\nname = \"gw-1\"\nrate_kbps = 512\n");
+            let _ = write!(text, "[[peer]]\nauthority = \"{authority}\"\nname = \"gw-1\"\nrate_kbps = {rate_kbps}\n");
             if let Some(address) = address {
                 let _ = writeln!(text, "address = \"{address}\"");
             }
-            text += &bridge.as_ref().map(Bridging::text).unwrap_or_default();
+            let bridges =
+                bridge.iter().flat_map(|bridge| names.iter().map(|name| if is_first(name) { bridge.clone() } else { bridge.of(name) }));
+            bridges.for_each(|bridge| text += &bridge.text());
         }
         text
     }

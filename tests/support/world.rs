@@ -294,8 +294,14 @@ impl World {
 
     /// A unit of a country that logs in at its gateway and joins its talkgroup.
     pub(crate) async fn radio(&mut self, code: &str, name: &str) -> Radio {
+        self.radio_in(&talkgroup_of(code), name).await
+    }
+
+    /// A unit of a talkgroup's country that logs in at its gateway and joins it.
+    pub(crate) async fn radio_in(&mut self, talkgroup: &str, name: &str) -> Radio {
+        let code = talkgroup.split('/').next().expect("a code");
         let issued = self.issue(code, Kind::Unit, name);
-        let radio = self.radio_with(code, &issued, host_of(code));
+        let radio = self.radio_on(&issued, &format!("{}:7001", host_of(code)), talkgroup);
         radio.joined().await;
         radio
     }
@@ -307,6 +313,10 @@ impl World {
 
     /// A unit with any certificate, dialling any port.
     pub(crate) fn radio_at(&mut self, code: &str, issued: &Issued, gateway: &str) -> Radio {
+        self.radio_on(issued, gateway, &talkgroup_of(code))
+    }
+
+    fn radio_on(&mut self, issued: &Issued, gateway: &str, talkgroup: &str) -> Radio {
         let host = self.new_host();
         let mut trust = Trust::builder();
         for (other, country) in &self.countries {
@@ -315,7 +325,7 @@ impl World {
         }
         let footing =
             Footing { host, sockets: self.sockets(host), clock: Arc::clone(&self.clock), seed: self.seed, watch: Arc::clone(&self.watch) };
-        Radio::start(issued, gateway, trust.build(), &talkgroup_of(code), footing)
+        Radio::start(issued, gateway, trust.build(), talkgroup, footing)
     }
 
     /// A bare connection of a unit to a country's unit port.

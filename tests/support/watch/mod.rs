@@ -26,7 +26,7 @@ use testkit::Net;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use wire::control::Taken;
-use wire::{Authority, Identity, Priority, RevokeCause, Spurt, TalkgroupId, Tier};
+use wire::{Identity, Priority, RevokeCause, Spurt, TalkgroupId, Tier};
 
 use ear::Ear;
 use mouth::{Left, Mouth};
@@ -125,7 +125,7 @@ pub(crate) struct Watch {
     began: Instant,
     net: Net,
     units: Vec<Watched>,
-    owners: BTreeMap<(Authority, u32), Identity>,
+    owners: BTreeMap<(TalkgroupId, u32), Identity>,
     views: Views,
     breaches: Vec<String>,
     pub(crate) rules: Rules,
@@ -241,11 +241,11 @@ impl Watch {
                 unit.ear.new_session();
             }
             Event::Requested(_, request) => self.unit(number).mouth.requested(*request, now),
-            Event::Granted(_, granted) => {
+            Event::Granted(talkgroup, granted) => {
                 let (who, before) = (self.unit(number).identity.clone(), self.unit(number).mouth.grants());
                 let verdict = self.unit(number).mouth.granted(granted, now);
                 self.judge(verdict.map_err(|what| format!("{who}: {what}")));
-                self.owner(&who.authority.clone(), granted.spurt, &who);
+                self.owner(talkgroup, granted.spurt, &who);
                 let fresh = self.unit(number).mouth.grants() > before;
                 self.totals.grants += u64::from(fresh);
                 self.totals.own_side += u64::from(fresh && granted.own_side_only && granted.tier == Tier::Emergency);
@@ -281,18 +281,18 @@ impl Watch {
         }
     }
 
-    /// One owner: whoever is granted or shown under a number in an authority's views is the only one ever.
-    fn owner(&mut self, authority: &Authority, spurt: Spurt, who: &Identity) {
-        let owner = self.owners.entry((authority.clone(), spurt.to_bits())).or_insert_with(|| who.clone()).clone();
+    /// One owner: whoever is granted or shown under a number in a talkgroup is the only one ever.
+    fn owner(&mut self, talkgroup: &TalkgroupId, spurt: Spurt, who: &Identity) {
+        let owner = self.owners.entry((talkgroup.clone(), spurt.to_bits())).or_insert_with(|| who.clone()).clone();
         if owner != *who {
-            self.breach(&format!("{spurt} belongs to {owner} and to {who} in {authority}"));
+            self.breach(&format!("{spurt} belongs to {owner} and to {who} in {talkgroup}"));
         }
     }
 
     fn taken(&mut self, number: u16, talkgroup: &TalkgroupId, taken: &Taken, now: Instant) {
         let talker = taken.talker.identity.clone();
         self.known(number, &talker, "talking", now);
-        self.owner(&talkgroup.authority.clone(), taken.spurt, &talker);
+        self.owner(talkgroup, taken.spurt, &talker);
         let unit = self.unit(number);
         unit.ear.taken(taken, now);
         let (who, own) = (unit.identity.clone(), unit.identity.authority.clone());

@@ -133,7 +133,9 @@ impl Watch {
         self.judge_queues(authority, status);
         let (Some(floor), Some(talkgroup)) = (status.floors.first(), status.talkgroups.first()) else { return };
         let talker = floor.talker.as_deref().and_then(identity);
-        let active = status.bridges.iter().any(|bridge| bridge.state == BridgeState::Active);
+        // Where a full link suspends a spurt, each side shows what it hears.
+        let shared = status.links.iter().all(|link| link.suspended.is_empty());
+        let active = shared && status.bridges.iter().any(|bridge| bridge.state == BridgeState::Active);
         let view = self.views.views.entry(authority.to_owned()).or_default();
         if view.floor.as_ref().is_none_or(|known| known.talker != talker) {
             view.floor = Some(Floor { talker: talker.clone(), since: now, complained: false });
