@@ -103,7 +103,8 @@ impl Session {
         let (commands, taken) = mpsc::channel(OFFERS_MAX);
         let (tell, inbound) = mpsc::channel(INBOUND_MAX);
         let counters = Arc::new(Counters::default());
-        tokio::spawn(link::run(connection.quic, streams, Uplink::new(rate_kbps), taken, tell, |inbound| inbound, counters));
+        connection.rate.set_kbps(rate_kbps);
+        tokio::spawn(link::run(connection, streams, Uplink::new(rate_kbps), taken, tell, |inbound| inbound, counters));
         Self { commands, inbound, welcome_by: Some(now + WELCOME), welcomed_at: None }
     }
 

@@ -15,6 +15,7 @@ use engine::sched::line::{Line, Packet};
 use tokio::sync::mpsc;
 use tracing::error;
 use transport::config::Port;
+use transport::congestion::Rate;
 use transport::endpoint::Connection;
 use transport::identity::Certified;
 use transport::link::{self, Command, Counters, Inbound, Next, Outbox, Room};
@@ -73,6 +74,8 @@ pub(crate) struct Link {
     pub(crate) address: SocketAddr,
     pub(crate) counters: Arc<Counters>,
     pub(crate) stats: Arc<Mutex<sched::Stats>>,
+    /// For the congestion controller.
+    rate: Rate,
     /// The rate last told to the pump, in kbit/s.
     rate_kbps: u32,
     /// Voice frames dropped because the pump did not keep up, or they waited through a pause of the gateway.
@@ -89,19 +92,21 @@ impl Link {
         let stats = Arc::new(Mutex::new(sched::Stats::default()));
         let outbox = Queue { line: Line::new(Some(rate_kbps)), stats: Arc::clone(&stats), shown: None };
         let NewLink { connection, streams, port, waiting, .. } = new;
+        connection.rate.set_kbps(rate_kbps);
         let link = Self {
             commands,
-            certified: connection.certified,
+            certified: connection.certified.clone(),
             port,
             address: connection.quic.remote_address(),
             counters: Arc::clone(&counters),
             stats,
+            rate: connection.rate.clone(),
             rate_kbps,
             dropped: 0,
             waiting,
         };
         let tag = move |item| (session, item);
-        let pump = tokio::spawn(link::run(connection.quic, streams, outbox, offers, inbound.clone(), tag, counters));
+        let pump = tokio::spawn(link::run(connection, streams, outbox, offers, inbound.clone(), tag, counters));
         tokio::spawn(async move {
             // A pump tells its own end, unless it panicked; then its session must not live on without it.
             if let Err(why) = pump.await {
@@ -116,6 +121,7 @@ impl Link {
     /// Tells the pump its rate if that is new; with no room the old one stays until asked again.
     pub(crate) fn set_rate(&mut self, rate_kbps: u32) {
         if self.rate_kbps != rate_kbps && self.commands.try_send(Command::Offer(Offer::Rate(rate_kbps))).is_ok() {
+            self.rate.set_kbps(rate_kbps);
             self.rate_kbps = rate_kbps;
         }
     }

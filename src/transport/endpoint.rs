@@ -4,6 +4,7 @@
 //! from the same address. A [`Dialer`] of its own, as units have, only dials. Certificate and trust are read anew for each handshake, so that
 //! a reload needs no new socket. Nothing here logs an address: whoever asked for the connection knows it, and how to hide it.
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,6 +20,7 @@ use wire::{Authority, Identity, Reason};
 use crate::admission::{Admission, Caller, Decision, Place, Turned};
 use crate::clock::{Clock, TokenTime};
 use crate::config::{self, HANDSHAKE_TIMEOUT, Port};
+use crate::congestion::{Congestion, Rate};
 use crate::identity::{Certified, OwnIdentity};
 use crate::keys::Keys;
 use crate::reason;
@@ -66,6 +68,8 @@ pub struct Connection {
     pub quic: quinn::Connection,
     /// Who is on the other side.
     pub certified: Certified,
+    /// What its link may carry; the owner says it once it knows who this is.
+    pub rate: Rate,
 }
 
 impl Connection {
@@ -109,11 +113,10 @@ struct Core {
     own: ArcSwap<OwnIdentity>,
     trust: SharedTrust,
     clock: Clock,
-    transport: Arc<quinn::TransportConfig>,
 }
 
 impl Core {
-    async fn dial(&self, addr: SocketAddr, expect: Expect, limit: Duration) -> Result<Connection, Reason> {
+    async fn dial(&self, addr: SocketAddr, expect: Expect, limit: Duration, congestion: Option<Congestion>) -> Result<Connection, Reason> {
         let verdict = Verdict::default();
         let verifier = AnswererVerifier { trust: self.trust.load_full(), port: self.port, expect, verdict: verdict.clone() };
         let crypto = tls::client(self.port, &self.own.load(), verifier, &self.clock).map_err(|error| {
@@ -121,7 +124,8 @@ impl Core {
             Reason::TlsFailure
         })?;
         let mut config = quinn::ClientConfig::new(Arc::new(crypto));
-        config.transport_config(Arc::clone(&self.transport));
+        let rate = Rate::default();
+        config.transport_config(config::transport(self.port, congestion.unwrap_or_else(|| Arc::new(rate.clone()))));
         let connecting = self.quic.connect_with(config, addr, tls::SERVER_NAME).map_err(|error| reason::of_connect(&error))?;
         let quic = match timeout(limit, connecting).await {
             Ok(Ok(quic)) => quic,
@@ -132,13 +136,13 @@ impl Core {
             }
             Err(_) => return Err(Reason::Unreachable),
         };
-        connected(quic)
+        connected(quic, rate)
     }
 }
 
-fn connected(quic: quinn::Connection) -> Result<Connection, Reason> {
+fn connected(quic: quinn::Connection, rate: Rate) -> Result<Connection, Reason> {
     match Certified::of_connection(&quic) {
-        Ok(certified) => Ok(Connection { quic, certified }),
+        Ok(certified) => Ok(Connection { quic, certified, rate }),
         Err(error) => {
             debug!(%error, "verified certificate cannot be read");
             quic.close(reason::close_code(Reason::BadCertificate), b"");
@@ -169,14 +173,13 @@ impl Endpoint {
         keys: &Keys,
         clock: Clock,
     ) -> Result<Self, BindError> {
-        let transport = config::transport(port);
         let verifier = CallerVerifier { trust: trust.load_full(), port, verdict: Verdict::default() };
         let crypto = tls::server(port, &own, verifier, &clock)?;
         let mut server = quinn::ServerConfig::with_crypto(Arc::new(crypto));
-        server.transport_config(Arc::clone(&transport)).time_source(Arc::new(TokenTime(Arc::clone(&clock))));
+        server.time_source(Arc::new(TokenTime(Arc::clone(&clock))));
         config::limit_server(port, &mut server);
         let quic = open(sockets, addr, keys, Some(server.clone()))?;
-        let core = Core { quic, port, own: ArcSwap::from_pointee(own), trust, clock, transport };
+        let core = Core { quic, port, own: ArcSwap::from_pointee(own), trust, clock };
         Ok(Self { core: Arc::new(core), admission: Arc::default(), server: Arc::new(server) })
     }
 
@@ -227,7 +230,7 @@ impl Endpoint {
 
     /// Dials from this port: how a peer sees the address that it knows.
     pub fn dialer(&self) -> Dialer {
-        Dialer { core: Arc::clone(&self.core) }
+        Dialer { core: Arc::clone(&self.core), congestion: None }
     }
 
     /// Replaces our certificate for later handshakes; live connections keep theirs.
@@ -301,6 +304,8 @@ impl Accepting {
         })?;
         let mut config = quinn::ServerConfig::clone(&endpoint.server);
         config.crypto = Arc::new(crypto);
+        let rate = Rate::default();
+        config.transport_config(config::transport(core.port, Arc::new(rate.clone())));
         let refused = |error: &quinn::ConnectionError| {
             let why = verdict.refused().unwrap_or_else(|| reason::of_handshake(error, Side::Server));
             debug!(port = core.port.as_str(), reason = %why, "handshake refused");
@@ -308,7 +313,7 @@ impl Accepting {
         };
         let connecting = incoming.accept_with(Arc::new(config)).map_err(|error| refused(&error))?;
         let result = match timeout(HANDSHAKE_TIMEOUT, connecting).await {
-            Ok(Ok(quic)) if tls::spoken(core.port, &quic) => connected(quic),
+            Ok(Ok(quic)) if tls::spoken(core.port, &quic) => connected(quic, rate),
             Ok(Ok(quic)) => {
                 quic.close(reason::close_code(Reason::NotAGateway), b"");
                 Err(Reason::NotAGateway)
@@ -322,9 +327,17 @@ impl Accepting {
 }
 
 /// A socket that dials: a unit's, which never accepts, or a gateway's port. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Dialer {
     core: Arc<Core>,
+    /// In place of our own congestion controller.
+    congestion: Option<Congestion>,
+}
+
+impl fmt::Debug for Dialer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dialer").field("core", &self.core).finish_non_exhaustive()
+    }
 }
 
 impl Dialer {
@@ -342,8 +355,7 @@ impl Dialer {
         clock: Clock,
     ) -> Result<Self, BindError> {
         let quic = open(sockets, local, keys, None)?;
-        let transport = config::transport(port);
-        Ok(Self { core: Arc::new(Core { quic, port, own: ArcSwap::from_pointee(own), trust, clock, transport }) })
+        Ok(Self { congestion: None, core: Arc::new(Core { quic, port, own: ArcSwap::from_pointee(own), trust, clock }) })
     }
 
     /// Dials a gateway.
@@ -351,7 +363,13 @@ impl Dialer {
     /// # Errors
     /// [`Reason::Unreachable`] without an answer in `limit`, else why this side or the other refused.
     pub async fn dial(&self, addr: SocketAddr, expect: Expect, limit: Duration) -> Result<Connection, Reason> {
-        self.core.dial(addr, expect, limit).await
+        self.core.dial(addr, expect, limit, self.congestion.clone()).await
+    }
+
+    /// Dials with another congestion controller from now on, to measure ours against it.
+    #[must_use]
+    pub fn controlled_by(self, congestion: Congestion) -> Self {
+        Self { congestion: Some(congestion), ..self }
     }
 
     /// Replaces our certificate for later handshakes; live connections keep theirs.

@@ -13,6 +13,7 @@ pub mod admission;
 pub mod backoff;
 pub mod clock;
 pub mod config;
+pub mod congestion;
 pub mod endpoint;
 pub mod identity;
 pub mod keys;
@@ -35,6 +36,7 @@ mod test_support;
 
 pub use clock::Clock;
 pub use config::Port;
+pub use congestion::Rate;
 pub use endpoint::{Accepting, BindError, Connection, Dialer, Endpoint, Expect};
 pub use identity::{Certified, IdentityError, OwnIdentity};
 pub use keys::Keys;

@@ -22,7 +22,9 @@ use wire::Reason;
 use wire::control::Message;
 use wire::frame::Decoder;
 
-use crate::config::DATAGRAM_ROOM_BYTES;
+use crate::config;
+use crate::congestion::Rate;
+use crate::endpoint::Connection;
 use crate::reason;
 
 /// Largest piece of the control stream taken at once, in bytes: at 128 kbit/s it holds a voice frame up by 29 ms at most.
@@ -163,7 +165,7 @@ fn count(counter: &AtomicU64, by: usize) {
 /// The link ends when either side closes, when the outbox refuses an offer, on bytes that are not the protocol
 /// ([`Reason::Malformed`]), or when all senders of `commands` or the receiver of `inbound` are gone ([`Reason::Closed`]).
 pub async fn run<O, T, F>(
-    connection: quinn::Connection,
+    connection: Connection,
     streams: (SendStream, RecvStream),
     outbox: O,
     commands: mpsc::Receiver<Command<O::Offer>>,
@@ -176,11 +178,12 @@ where
     T: Send,
     F: Fn(Inbound) -> T + Send + Sync,
 {
+    let Connection { quic: connection, rate, .. } = connection;
     // Kept until the connection is closed: dropped before, it would tell the other side to stop, which reads as a fault of ours.
     let (send, mut recv) = streams;
     let counters = counters.as_ref();
     let owner = Owner { inbound, tag, counters };
-    let writer = Writer { connection: connection.clone(), send, outbox, commands, chunk: Bytes::new(), counters };
+    let writer = Writer { connection: connection.clone(), rate, send, outbox, commands, chunk: Bytes::new(), counters };
     let reason = tokio::select! {
         biased;
         reason = read_datagrams(&connection, &owner) => reason,
@@ -260,6 +263,7 @@ async fn read_control<T, F: Fn(Inbound) -> T>(connection: &quinn::Connection, re
 /// The way outward.
 struct Writer<'a, O: Outbox> {
     connection: quinn::Connection,
+    rate: Rate,
     send: SendStream,
     outbox: O,
     commands: mpsc::Receiver<Command<O::Offer>>,
@@ -345,8 +349,8 @@ impl<O: Outbox> Writer<'_, O> {
     /// Hands quinn whatever the outbox gives until one of them has enough.
     fn fill(&mut self) -> Asked {
         loop {
-            let room =
-                Room { datagram: self.connection.datagram_send_buffer_space() >= DATAGRAM_ROOM_BYTES, stream: self.chunk.is_empty() };
+            let free = self.connection.datagram_send_buffer_space();
+            let room = Room { datagram: config::takes_datagram(free, &self.rate), stream: self.chunk.is_empty() };
             if !room.any() {
                 return Asked { room, wait: None, idle: false };
             }

@@ -68,8 +68,7 @@ impl End {
         let (commands, taken) = mpsc::channel(1_024);
         let (tell, inbound) = mpsc::channel(inbound_bound);
         let counters = Arc::new(Counters::default());
-        let ended =
-            tokio::spawn(link::run(connection.quic, streams, Queues::default(), taken, tell, |inbound| inbound, Arc::clone(&counters)));
+        let ended = tokio::spawn(link::run(connection, streams, Queues::default(), taken, tell, |inbound| inbound, Arc::clone(&counters)));
         Self { commands, inbound, counters, ended }
     }
 

@@ -8,6 +8,7 @@ mod agreements;
 mod allowed;
 mod callers;
 mod calls;
+mod congestion;
 mod cuts;
 mod dialling;
 mod figures;
