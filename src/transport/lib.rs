@@ -18,6 +18,8 @@ pub mod endpoint;
 pub mod identity;
 pub mod keys;
 pub mod link;
+#[cfg(target_os = "linux")]
+mod marked;
 pub mod reason;
 pub mod rehearsal;
 pub mod sockets;

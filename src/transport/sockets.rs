@@ -46,6 +46,13 @@ impl Sockets for OsSockets {
             }
         }
         socket.bind(&addr.into())?;
+        #[cfg(target_os = "linux")]
+        {
+            socket.set_nonblocking(true)?;
+            Ok(Arc::new(crate::marked::Socket::new(socket.into())?))
+        }
+        // Elsewhere voice goes without its mark.
+        #[cfg(not(target_os = "linux"))]
         TokioRuntime.wrap_udp_socket(socket.into())
     }
 

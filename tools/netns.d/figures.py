@@ -121,6 +121,7 @@ class Packet:
     at_ms: float
     way: str
     bytes: int
+    tos: int = 0
 
     @property
     def voice(self) -> bool:
@@ -133,7 +134,7 @@ def packets(path: Path) -> list[Packet]:
     if not path.exists():
         return []
     lines = (line.split() for line in path.read_text().splitlines())
-    return [Packet(float(at), way, int(length)) for at, way, length in (line for line in lines if len(line) == 3)]
+    return [Packet(float(at), way, int(length), int(tos)) for at, way, length, tos in (line for line in lines if len(line) == 4)]
 
 
 def voice_intervals(seen: list[Packet], way: str, from_ms: float, to_ms: float) -> list[float]:

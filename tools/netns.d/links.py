@@ -13,6 +13,8 @@ from moves import BACK_MS, NOTICED_MS, grants, since, talks_across
 
 REBOUND_MS = 200.0
 """A call goes on over another port after one round trip and this."""
+EXPEDITED = 46 << 2
+"""The TOS byte of voice: expedited forwarding."""
 LOSS = 0.3
 VOICE_AT_LOSS = 0.64
 """Without repeats a link that loses 30 % delivers 70 %; of 500 frames 64 % are three deviations away."""
@@ -58,11 +60,13 @@ async def one_way_to_partner(land: Land, report: Report) -> None:
     await _one_way(land, report, "be")
 
 
-async def rebound(land: Land, report: Report) -> None:
-    """A talking unit behind NAT gets another port"""
-    leg = land.seat(TALKS["nl"]).legs["eth0"]
+async def _rebound(land: Land, report: Report, moved: str, heard: str) -> None:
+    """A unit behind NAT gets another port three times during a call; what another, or the same, hears of it is measured."""
+    leg = land.seat(moved).legs["eth0"]
     land.wires.hide(leg)
-    tap = await land.tap(LISTENS["be"])
+    tap = await land.tap(heard)
+    if heard not in LISTENS.values():
+        await land.listen(heard)
     talker = await land.talk(TALKS["nl"])
     await talker.until("granted")
     await asyncio.sleep(1.0)
@@ -78,7 +82,19 @@ async def rebound(land: Land, report: Report) -> None:
     report.holds("its gateway saw it on another port each time", changed, ports)
     ended = [run.first("idle", lost=True) or run.first("disconnected") for run in (*land.ears.values(), talker)]
     report.holds("the call goes on under one grant", not any(ended) and grants(talker) == 1, ended)
+    marks = {packet.tos for packet in packets(tap)}
+    report.holds("every packet is marked as voice", marks == {EXPEDITED}, marks)
     await talker.stop()
+
+
+async def rebound(land: Land, report: Report) -> None:
+    """A talking unit behind NAT gets another port"""
+    await _rebound(land, report, TALKS["nl"], LISTENS["be"])
+
+
+async def rebound_listener(land: Land, report: Report) -> None:
+    """A listening unit behind NAT gets another port"""
+    await _rebound(land, report, WAITS["be"], WAITS["be"])
 
 
 async def lossy(land: Land, report: Report) -> None:
@@ -171,4 +187,4 @@ async def slow(land: Land, report: Report) -> None:
     report.holds("the link stays up", not any(fell), fell)
 
 
-SCENES = (one_way_to_home, one_way_to_partner, rebound, lossy, jittery, slow)
+SCENES = (one_way_to_home, one_way_to_partner, rebound, rebound_listener, lossy, jittery, slow)

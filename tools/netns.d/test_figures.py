@@ -89,8 +89,8 @@ class Gaps(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "tap.txt"
             self.assertEqual(packets(path), [])
-            path.write_text("1.500 out 95\n2.5")
-            self.assertEqual(packets(path), [Packet(1.5, "out", 95)])
+            path.write_text("1.500 out 95 184\n2.5")
+            self.assertEqual(packets(path), [Packet(1.5, "out", 95, 184)])
 
 
 class WhatAProcessHolds(unittest.TestCase):

@@ -3,8 +3,8 @@
 
     python3 wiretap.py DEVICE FILE
 
-Writes a line a datagram to FILE: CLOCK_MONOTONIC milliseconds, `in` or `out` as the device sees it, bytes of UDP payload. The
-moment is the kernel's, so that a slow reader does not look like a gap. Needs root. Ends on SIGTERM. Standard library only.
+Writes a line a datagram to FILE: CLOCK_MONOTONIC milliseconds, `in` or `out` as the device sees it, bytes of UDP payload, the TOS
+byte. The moment is the kernel's, so that a slow reader does not look like a gap. Needs root. Ends on SIGTERM. Standard library only.
 """
 
 import socket
@@ -42,7 +42,7 @@ def main(device: str, path: str) -> int:
             length = payload_bytes(packet) if address[1] == ETH_P_IP else None
             if length is not None:
                 way = "out" if address[2] == socket.PACKET_OUTGOING else "in"
-                out.write(f"{_at_ms(extra):.3f} {way} {length}\n")
+                out.write(f"{_at_ms(extra):.3f} {way} {length} {packet[1]}\n")
 
 
 def _at_ms(extra: list[tuple[int, int, bytes]]) -> float:
