@@ -18,6 +18,7 @@ mod hostile_home;
 mod hostile_peer;
 mod life;
 mod logs;
+mod moves;
 mod pauses;
 mod peers;
 #[cfg(feature = "planted")]
