@@ -33,10 +33,9 @@ const LIST: [Planted; 8] = [
     // No seed finds it yet.
     Planted::alone("request-ids", &[Fault::RequestIds], &[], ""),
     Planted::alone("taken-cancels", &[Fault::TakenCancels], &[1], "waits in no queue"),
-    // No seed finds it by itself yet; with `keeps-grant`, seed 23 does.
-    Planted::alone("keeps-claims", &[Fault::KeepsClaims], &[], ""),
-    Planted::alone("sync-cancels", &[Fault::SyncCancels], &[1], "waits in no queue"),
-    Planted::alone("sync-names-nobody", &[Fault::SyncNamesNobody], &[55], "over an active bridge"),
+    Planted::alone("keeps-claims", &[Fault::KeepsClaims], &[15], "who wants nothing"),
+    Planted::alone("sync-cancels", &[Fault::SyncCancels], &[2], "waits in no queue"),
+    Planted::alone("sync-names-nobody", &[Fault::SyncNamesNobody], &[22], "over an active bridge"),
     // Not needed by itself: what a grant meets that nobody wants any more has been released before, on the same stream. It matters
     // where that release is missing.
     Planted {
@@ -50,7 +49,7 @@ const LIST: [Planted; 8] = [
     Planted {
         word: "no-filter",
         faults: &[Fault::NoFilter, Fault::PlaysWhatIsOver],
-        seeds: &[16],
+        seeds: &[2],
         breach: "which was cut",
         harmless: &[&[Fault::NoFilter]],
     },

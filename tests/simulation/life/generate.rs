@@ -90,6 +90,17 @@ impl Life {
         }
     }
 
+    /// Somebody who hears nothing for a while presses again and again, and so fast that answers cross what is asked next.
+    fn fumbles(&mut self, unit: UnitNo, from: u64, to: u64) {
+        let mut now = from;
+        while now < to {
+            let hold = if self.chance(0.8) { self.ms(30..900) } else { self.ms(900..3_500) };
+            let level = self.rng.random_range(0..64);
+            self.lasts(now, hold, What::Press(unit, Tier::Normal, level), What::Release(unit));
+            now += hold + self.ms(30..300);
+        }
+    }
+
     // === Storms ===
 
     fn storms(&mut self) {
@@ -113,6 +124,11 @@ impl Life {
         UnitNo(self.rng.random_range(0..COUNTRIES.len() * UNITS_EACH))
     }
 
+    fn unit_of(&mut self, code: &str) -> UnitNo {
+        let country = COUNTRIES.iter().position(|known| *known == code).unwrap_or_default();
+        UnitNo(country * UNITS_EACH + self.rng.random_range(0..UNITS_EACH))
+    }
+
     fn path(&mut self) -> Path {
         [Path::Wifi, Path::Mobile, Path::Satellite, Path::Torn, Path::Shuffled, Path::Echo][self.rng.random_range(0..6)]
     }
@@ -120,50 +136,53 @@ impl Life {
     /// One thing that goes wrong; returns how long it lasts.
     fn storm(&mut self, now: u64) -> u64 {
         match self.rng.random_range(0..100) {
-            0..=21 => {
+            0..=18 => {
                 let (code, length) = (self.partner(), self.ms(2_000..8_000));
                 self.lasts(now, length, What::Cut(code, Way::Both), What::Heal(code, Way::Both));
                 length
             }
-            22..=26 => {
+            19..=23 => {
                 let (code, length) = (self.partner(), self.ms(50..1_700));
                 self.lasts(now, length, What::Cut(code, Way::Both), What::Heal(code, Way::Both));
                 length
             }
-            27..=34 => {
+            24..=31 => {
                 let (code, length) = (self.partner(), self.ms(500..6_000));
                 let way = if self.chance(0.5) { Way::Out } else { Way::In };
                 self.lasts(now, length, What::Cut(code, way), What::Heal(code, way));
                 length
             }
-            35..=38 => self.flap(now),
-            39..=46 => self.swizzle(now),
-            47..=62 => {
+            32..=35 => self.flap(now),
+            36..=42 => self.swizzle(now),
+            43..=56 => {
                 let (code, length, path) = (self.partner(), self.ms(1_500..9_000), self.path());
                 self.lasts(now, length, What::BorderPath(code, path), What::BorderPath(code, Path::Fibre));
+                let unit = self.unit_of(code);
+                self.fumbles(unit, now + 300, now + length);
                 length
             }
-            63..=70 => {
+            57..=63 => {
                 let (unit, length, path) = (self.unit(), self.ms(1_500..9_000), self.path());
                 self.lasts(now, length, What::UnitPath(unit, path), What::UnitPath(unit, Path::Fibre));
+                self.fumbles(unit, now + 300, now + length);
                 length
             }
-            71..=77 => {
+            64..=69 => {
                 let (code, length) = (self.gateway(), self.ms(200..4_500));
                 self.lasts(now, length, What::FreezeGateway(code), What::ThawGateway(code));
                 length
             }
-            78..=80 => {
+            70..=72 => {
                 let (unit, length) = (self.unit(), self.ms(200..8_000));
                 self.lasts(now, length, What::FreezeUnit(unit), What::ThawUnit(unit));
                 length
             }
-            81..=86 => {
+            73..=82 => {
                 let (code, length) = (self.gateway(), self.ms(100..4_000));
                 self.lasts(now, length, What::KillGateway(code), What::StartGateway(code));
                 length
             }
-            87..=93 => {
+            83..=94 => {
                 let (unit, length) = (self.unit(), self.ms(100..4_000));
                 self.lasts(now, length, What::KillUnit(unit), What::StartUnit(unit));
                 length / 2

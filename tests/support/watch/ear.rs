@@ -38,15 +38,16 @@ struct Over {
 pub(super) struct Ear {
     spurt: Option<Spurt>,
     talker: Option<u16>,
-    /// Newest frame of every talker, over all sessions.
-    newest: BTreeMap<u16, u32>,
+    /// Newest frame of every talker over all sessions, and when it was heard if in this one.
+    newest: BTreeMap<u16, (u32, Option<Instant>)>,
     shown: Option<Shown>,
     /// Every voice shown in this session, by its numbers: borders that are cut and heal renumber it.
     voices: Vec<Vec<Spurt>>,
     over: Option<Over>,
+    /// When somebody was shown last who talks in more than the normal tier.
+    urgent: Option<Instant>,
     /// From when to when voice was heard of which nobody is named.
     unnamed: Option<(Instant, Instant)>,
-    last_heard: Option<(u16, Instant)>,
     /// Counts sessions.
     pub(super) session: u32,
 }
@@ -54,11 +55,13 @@ pub(super) struct Ear {
 impl Ear {
     /// Numbers of the session before do not compare.
     pub(super) fn new_session(&mut self) {
-        *self = Self { newest: std::mem::take(&mut self.newest), session: self.session + 1, ..Self::default() };
+        let newest = std::mem::take(&mut self.newest).into_iter().map(|(talker, (count, _))| (talker, (count, None))).collect();
+        *self = Self { newest, session: self.session + 1, ..Self::default() };
     }
 
     pub(super) fn taken(&mut self, taken: &Taken, now: Instant) {
         let (spurt, talker, tier) = (taken.spurt, taken.talker.identity.clone(), taken.tier);
+        self.urgent = (tier > Tier::Normal).then_some(now).or(self.urgent);
         let before = self.shown.replace(Shown { spurt, talker: talker.clone(), tier });
         match before {
             // The same talker under a new number is one voice that goes on: a border was cut or healed.
@@ -110,9 +113,8 @@ impl Ear {
 
     /// Judges a frame that is played now; `in_time`: nothing has held packets up lately.
     pub(super) fn hears(&mut self, spurt: Spurt, sound: Sound, said: Instant, in_time: bool, now: Instant) -> Result<(), String> {
-        self.last_heard = Some((sound.talker, now));
-        let newest = self.newest.insert(sound.talker, sound.count);
-        if newest.is_some_and(|newest| sound.count <= newest) {
+        let newest = self.newest.insert(sound.talker, (sound.count, Some(now)));
+        if newest.is_some_and(|(newest, _)| sound.count <= newest) {
             return Err(format!("frame {} again or late", sound.count));
         }
         if self.spurt == Some(spurt) {
@@ -139,13 +141,13 @@ impl Ear {
         Ok(())
     }
 
-    /// Newest frame heard of a talker.
-    pub(super) fn newest_of(&self, talker: u16) -> u32 {
-        self.newest.get(&talker).copied().unwrap_or(0)
+    /// Whether somebody urgent was shown since a moment.
+    pub(super) fn urgent_since(&self, since: Instant) -> bool {
+        self.urgent.is_some_and(|at| at >= since)
     }
 
-    /// Whether this talker was heard last, at most so long ago.
-    pub(super) fn hears_now(&self, talker: u16, at_most: Duration, now: Instant) -> bool {
-        self.last_heard.is_some_and(|(last, at)| last == talker && super::within(at, now, at_most))
+    /// Newest frame of a talker, if any was heard in this session since a moment.
+    pub(super) fn newest_since(&self, talker: u16, since: Instant) -> Option<u32> {
+        self.newest.get(&talker).filter(|(_, at)| at.is_some_and(|at| at >= since)).map(|(newest, _)| *newest)
     }
 }

@@ -187,9 +187,6 @@ impl Watch {
     /// The key goes down or is raised.
     pub(crate) fn pressed(&mut self, number: u16, priority: Priority) {
         self.unit(number).mouth.pressed(priority);
-        if priority.tier > Tier::Normal {
-            self.views.urgent(Instant::now());
-        }
     }
 
     /// The unit says its next frame.

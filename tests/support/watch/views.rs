@@ -29,9 +29,11 @@ const ANSWER: Duration = Duration::from_millis(2_500);
 const AGREE: Duration = Duration::from_millis(1_900);
 /// A unit that only listens is found again behind another port of its NAT: 200 ms and a round trip.
 const REBOUND: Duration = Duration::from_millis(300);
-/// The last frame of a spurt is played by then.
-const TAIL: Duration = Duration::from_millis(1_500);
+/// The last frame of a spurt is played by then: four hops by satellite, and what was spoken before the grant.
+const TAIL: Duration = Duration::from_millis(2_000);
 
+/// Something urgent may have cut a talker that does not know it yet: two hops by satellite.
+const CROSSES: Duration = Duration::from_millis(1_000);
 /// Frames that may be lost behind the last one: as much jitter as any simulated path has.
 const OVERTAKEN: u32 = 3;
 
@@ -61,13 +63,14 @@ struct View {
     both_talked: bool,
 }
 
-/// A spurt that its talker ended, and who must hear its last frame.
+/// A spurt that its talker ended; whoever heard it near its end, or after, must hear its last frame.
 #[derive(Debug)]
 struct Tail {
     talker: u16,
     count: u32,
     at: Instant,
-    listeners: Vec<(u16, u32)>,
+    /// The session of every unit.
+    sessions: Vec<(u16, u32)>,
 }
 
 /// Every gateway's view.
@@ -75,8 +78,6 @@ struct Tail {
 pub(super) struct Views {
     views: BTreeMap<String, View>,
     tails: Vec<Tail>,
-    /// The last time anybody asked for more than a normal grant.
-    urgent: Option<Instant>,
 }
 
 impl Views {
@@ -93,13 +94,6 @@ impl Left {
             Self::Talking => LOST,
             Self::Asking => SILENT,
         }
-    }
-}
-
-impl Views {
-    /// Somebody asks for more than a normal grant.
-    pub(super) fn urgent(&mut self, now: Instant) {
-        self.urgent = Some(now);
     }
 }
 
@@ -297,26 +291,24 @@ impl Watch {
         if !spoke || spurt.is_none() || self.calm_since().is_none_or(|since| within(since, now, TAIL)) {
             return;
         }
-        let hears = |unit: &super::Watched| unit.ear.hears_now(number, TICK, now);
-        let listeners = (0u16..).zip(&self.units).filter(|(_, unit)| hears(unit)).map(|(other, unit)| (other, unit.ear.session)).collect();
-        self.views.tails.push(Tail { talker: number, count, at: now, listeners });
+        let sessions = (0u16..).zip(&self.units).map(|(other, unit)| (other, unit.ear.session)).collect();
+        self.views.tails.push(Tail { talker: number, count, at: now, sessions });
     }
 
-    /// The last syllable of a spurt that ended in order is heard wherever the spurt was, unless something urgent cut it.
+    /// The last syllable of a spurt that ended in order is heard wherever the spurt was, unless somebody more urgent was shown there.
     fn judge_tails(&mut self, now: Instant) {
         let (over, open) = std::mem::take(&mut self.views.tails).into_iter().partition(|tail| !within(tail.at, now, TAIL));
         self.views.tails = open;
         let over: Vec<Tail> = over;
         for tail in over {
-            let urgent = self.views.urgent.is_some_and(|at| at + TAIL >= tail.at);
             let calm = self.calm_since().is_some_and(|since| since + TAIL <= tail.at);
             // Where packets overtake each other the last one may be the first; what it overtook is late.
             let overtaken = if self.net.reorders() { OVERTAKEN } else { 0 };
-            for (listener, session) in tail.listeners.iter().filter(|_| calm && !urgent) {
+            for (listener, session) in tail.sessions.iter().filter(|_| calm) {
                 let unit = &self.units[usize::from(*listener)];
-                let talks = unit.mouth.talked_between(tail.at, now);
+                let Some(heard) = unit.ear.newest_since(tail.talker, tail.at - TICK) else { continue };
+                let talks = unit.mouth.talked_between(tail.at, now) || unit.ear.urgent_since(tail.at - CROSSES);
                 let hidden = unit.rebound.is_some_and(|at| at + REBOUND >= tail.at);
-                let heard = unit.ear.newest_of(tail.talker);
                 if unit.ear.session == *session && !talks && !hidden && heard + overtaken < tail.count {
                     let (who, talker) = (unit.identity.clone(), self.units[usize::from(tail.talker)].identity.clone());
                     self.breach(&format!("{who} hears {talker} only to frame {heard} of {}", tail.count));
