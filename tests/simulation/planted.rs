@@ -34,7 +34,7 @@ const LIST: [Planted; 8] = [
     Planted::alone("request-ids", &[Fault::RequestIds], &[], ""),
     Planted::alone("taken-cancels", &[Fault::TakenCancels], &[1], "waits in no queue"),
     Planted::alone("keeps-claims", &[Fault::KeepsClaims], &[15], "who wants nothing"),
-    Planted::alone("sync-cancels", &[Fault::SyncCancels], &[2], "waits in no queue"),
+    Planted::alone("sync-cancels", &[Fault::SyncCancels], &[33], "waits in no queue"),
     Planted::alone("sync-names-nobody", &[Fault::SyncNamesNobody], &[22], "over an active bridge"),
     // Not needed by itself: what a grant meets that nobody wants any more has been released before, on the same stream. It matters
     // where that release is missing.

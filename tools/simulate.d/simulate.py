@@ -10,6 +10,9 @@ import jobs
 
 LIVES = "random::the_seeds_that_were_asked_for"
 PLANTED = "planted::the_seeds_that_were_asked_for"
+# A run of many seeds proves nothing if it saw no more of these than it lived seeds.
+MANY = 1_000
+SEEN = ("grants", "preemptions", "splits", "heals", "kills", "own_side")
 # What cargo's test harness and the runner say beside what is to be read.
 NOISE = ("lived ", "totals ", "running ", "test ")
 
@@ -33,6 +36,10 @@ def lives(options: argparse.Namespace) -> int:
     # A script that is played is one life that counts no seed.
     if failed or (lived != (options.seeds or 100) and "TALKBRIDGE_SCRIPT" not in os.environ):
         print(f"simulate: {lived} of {options.seeds or 100} seeds lived, {failed} of {len(outputs)} jobs failed")
+        return 1
+    seldom = [name for name in SEEN if lived >= MANY and totals.get(name, 0) <= lived]
+    if seldom:
+        print(f"simulate: {lived} seeds prove little, they saw no more than {lived} of: {', '.join(seldom)}")
         return 1
     return 0
 
