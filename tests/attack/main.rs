@@ -1,9 +1,10 @@
-//! Under attack: a unit port that is flooded while people talk, by forged packets and by callers that answer. Real processes,
-//! real packets.
+//! Under attack: a unit port that is flooded while people talk, by forged packets, by callers that answer, and by a unit that is
+//! admitted. Real processes, real packets.
 //!
 //! Behaviour decides: no frame of the call is lost, no session ends, whoever calls from elsewhere gets in. Times are printed.
 //! A target of its own, so that nothing else runs beside it. Needs both binaries: `cargo build --workspace --bins`.
 
+mod admitted;
 mod flood;
 #[path = "../processes/stage/mod.rs"]
 mod stage;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 use client::events::Monotonic;
 use serde_json::Value;
 
+use crate::admitted::{Flooder, Kind, calls, compare};
 use crate::flood::{Crowd, Flood, first_packets};
 use crate::stage::{Process, Stage, at_ms, say, wait_for};
 
@@ -128,4 +130,40 @@ fn callers_that_answer_but_are_nobody_disturb_nobody_elsewhere() {
         let crowd = Crowd::start(port, CROWD_RATE);
         Box::new(|| crowd.stop())
     });
+}
+
+/// Every kind of flood, and the word by which the gateway names who floods.
+const FLOODS: [(Kind, &str); 4] = [
+    (Kind::Datagrams, "flood of datagrams"),
+    (Kind::Presses, "too many messages"),
+    (Kind::Messages, "too many messages"),
+    (Kind::Sessions, "too many sessions"),
+];
+
+#[test]
+fn an_admitted_unit_that_floods_disturbs_nobody() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let stage = Stage::new();
+    let quiet = {
+        let _nl = stage.gateway("nl");
+        calls(&stage, "quiet")
+    };
+    for (number, (kind, word)) in FLOODS.into_iter().enumerate() {
+        // A gateway of its own, so that what it says is of this flood.
+        let nl = stage.gateway("nl");
+        let (before, began) = (cost(&nl).0, Instant::now());
+        let flooder = Flooder::start(&stage, kind);
+        let flooded = calls(&stage, &number.to_string());
+        let (sent, sessions) = flooder.stop();
+        let (span, busy) = (began.elapsed().as_secs_f64(), cost(&nl).0 - before);
+        say(&format!(
+            "{kind:?}: {sent} sent in {sessions} sessions in {span:.1} s; the gateway took {:.0} % of a core",
+            busy.as_secs_f64() / span * 100.0
+        ));
+        compare(kind, &quiet, &flooded);
+        assert_eq!(flooded.lost, 0, "{kind:?}: sessions of others ended");
+        // A machine that gives nobody a turn for 60 ms loses a frame; a flood that got through would lose most.
+        assert!(flooded.received * 100 >= flooded.due * 98, "{kind:?}: {} of {} frames", flooded.received, flooded.due);
+        wait_for("the name of who floods", || nl.errors().contains(word));
+    }
 }

@@ -24,6 +24,8 @@ const PRESSES: Rate = Rate { every: Duration::from_millis(200), burst: 20 };
 /// Control messages of every kind: five presses a second, each repeated and released, and room for the joins of a new session.
 /// A unit that sends more is broken or hostile and loses its session.
 const MESSAGES: Rate = Rate { every: Duration::from_millis(20), burst: 400 };
+/// Sessions of a unit: each costs a handshake, and ends the one before it. A unit that lost its session dials again more slowly.
+const SESSIONS: Rate = Rate { every: Duration::from_secs(1), burst: 10 };
 /// Refusals of one identity that are recorded one by one; it is told of all.
 const REFUSALS: Rate = Rate { every: Duration::from_secs(1), burst: 64 };
 /// Datagrams that are none: nothing on the way can spoil them, so the sender is broken or hostile and loses its session.
@@ -116,6 +118,7 @@ pub(super) struct Limits {
     excess: Cell,
     presses: Cell,
     messages: Cell,
+    sessions: Cell,
     refusals: Cell,
     malformed: Cell,
     syncs: Cell,
@@ -127,8 +130,8 @@ pub(super) struct Limits {
 impl Limits {
     /// Whether everything is paid off and forgiven, so that nothing need be remembered.
     pub(super) fn is_clean(&self, now: Instant) -> bool {
-        let Self { frames, beats, repeats, excess, presses, messages, refusals, malformed, syncs, agreements, muted } = self;
-        [frames, beats, repeats, excess, presses, messages, refusals, malformed, syncs, agreements]
+        let Self { frames, beats, repeats, excess, presses, messages, sessions, refusals, malformed, syncs, agreements, muted } = self;
+        [frames, beats, repeats, excess, presses, messages, sessions, refusals, malformed, syncs, agreements]
             .into_iter()
             .all(|cell| cell.is_paid(now))
             && muted.is_none_or(|until| until + PROBATION <= now)
@@ -171,6 +174,11 @@ impl Limits {
     /// Whether one more control message of a unit is borne; if not, the session ends.
     pub(super) fn message(&mut self, now: Instant) -> bool {
         self.messages.take(MESSAGES, now)
+    }
+
+    /// Whether the unit may begin one more session.
+    pub(super) fn session(&mut self, now: Instant) -> bool {
+        self.sessions.take(SESSIONS, now)
     }
 
     /// Whether one more refusal is recorded.

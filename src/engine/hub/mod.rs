@@ -229,7 +229,8 @@ impl Hub {
     fn handle_hello(&mut self, session: SessionId, hello: &Hello, now: Instant) {
         let Some(entry) = self.sessions.get(&session) else { return };
         let caller = entry.caller.clone();
-        if let Err(reason) = self.judge_caller(&caller, hello, now) {
+        let verdict = self.judge_caller(&caller, hello, now).and_then(|()| self.judge_return(session, &caller.identity, now));
+        if let Err(reason) = verdict {
             self.out.control(session, Message::Refused(reason));
             self.end(session, reason, now);
             return;
@@ -247,6 +248,21 @@ impl Hub {
             return Err(Reason::Standby);
         }
         if caller.identity.kind == Kind::Gateway { self.judge_peer(&caller.identity, now) } else { Ok(()) }
+    }
+
+    /// A unit that comes again and again is turned away; the session that it has stays.
+    fn judge_return(&mut self, session: SessionId, identity: &Identity, now: Instant) -> Result<(), Reason> {
+        let live = self.by_identity.get(identity).and_then(|session| self.sessions.get_mut(session)).map(|entry| &mut entry.limits);
+        let fits = match live {
+            _ if identity.kind == Kind::Gateway => true,
+            Some(limits) => limits.session(now),
+            None if self.usage.len() < USAGE_MAX => self.usage.entry(identity.clone()).or_default().session(now),
+            None => self.usage.get_mut(identity).is_none_or(|limits| limits.session(now)),
+        };
+        if !fits {
+            self.out.misbehaved(session, "too many sessions", now);
+        }
+        if fits { Ok(()) } else { Err(Reason::TooManySessions) }
     }
 
     fn handle_welcome(&mut self, session: SessionId, welcome: &Welcome, now: Instant) {

@@ -1,13 +1,13 @@
 //! Floods: who sends too much is limited, told, and at last disconnected; nobody else notices.
 
 use bytes::Bytes;
-use wire::control::{Floor, FloorBody, Message, Request, Sync, Talker};
+use wire::control::{Floor, FloorBody, Hello, Message, Request, Sync, Talker};
 use wire::datagram::{Datagram, Heartbeat, Voice};
 use wire::{Epoch, Handle, Priority, Reason, RequestId, Seq, SessionId, Spurt, Tier};
 
 use super::net::{NL, Net};
 use super::unit::{be, ms, nl, words};
-use crate::hub::{Event, Output};
+use crate::hub::{Caller, Event, Output};
 use crate::plan::Talkgroup;
 
 /// Two units of nl that have joined, and the session of the first.
@@ -273,4 +273,23 @@ fn a_peer_that_sends_more_voice_than_its_bridges_carry_is_cut_short_and_named() 
     net.now += ms(2_000);
     arrive(&mut net, border, voice(spurt, 1_000));
     assert!(net.hubs[NL].has_output(), "its budget fills again");
+}
+
+#[test]
+fn a_unit_that_comes_again_and_again_is_turned_away_and_keeps_the_session_that_it_has() {
+    let (mut net, _, _) = two();
+    let caller = Caller { identity: "nl/unit/evil".parse().unwrap(), alias: String::new(), agency: String::new() };
+    let come = |net: &mut Net, number: u64| {
+        let (session, now) = (SessionId(1_000 + number), net.now);
+        net.hubs[NL].handle_connected(session, caller.clone(), false, now);
+        net.hubs[NL].handle_message(session, Message::Hello(Hello::ours()), now);
+        let said = std::iter::from_fn(|| net.hubs[NL].poll_output());
+        said.filter(|output| matches!(output, Output::Control(to, Message::Welcome(_)) if *to == session)).count()
+    };
+    let let_in: usize = (0..40_u64).map(|number| come(&mut net, number)).sum();
+    assert_eq!(let_in, 10);
+    assert!(net.hubs[NL].has_session(&"nl/unit/evil".parse().unwrap()), "the last that was let in stays");
+    net.run(1_100);
+    assert_eq!(come(&mut net, 50), 1, "and later it may come again");
+    assert!(blamed(&net).iter().any(|(who, what, _)| who == "nl/unit/evil" && *what == "too many sessions"));
 }
