@@ -266,8 +266,10 @@ impl Group {
                 match &mut self.sending {
                     Some(sending) if sending.spurt == granted.spurt => sending.tier = granted.tier,
                     sending => {
-                        // A link for voice carries two frames in the time of one, so it has caught up after as many again.
-                        let backlog_end = Seq(u16::try_from(2 * kept.len()).unwrap_or(u16::MAX));
+                        // A link for voice carries two frames in the time of one, so it has caught up after as many again; a
+                        // spurt that goes on under another number has what is left of that.
+                        let left = sending.map_or(0, |before| before.backlog_end.0.saturating_sub(before.next.0));
+                        let backlog_end = Seq(u16::try_from(2 * kept.len()).unwrap_or(u16::MAX).saturating_add(left));
                         *sending = Some(Sending { spurt: granted.spurt, next: Seq(0), tier: granted.tier, backlog_end });
                     }
                 }

@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use wire::control::{Affiliated, Message, Rights, Welcome};
+use wire::control::{Affiliated, Floor, FloorBody, Granted, Message, Rights, Welcome};
 use wire::datagram::{Datagram, Heartbeat, Voice};
-use wire::{Handle, Identity, Reason, Seq, Spurt, TalkgroupId, Tier};
+use wire::{Handle, Identity, Priority, Reason, Seq, Spurt, TalkgroupId, Tier};
 
-use super::{Event, Handset, Transmit};
+use super::{Event, Handset, Permit, Transmit};
 
 #[expect(clippy::disallowed_methods, reason = "an epoch to count virtual time from")]
 fn epoch() -> Instant {
@@ -46,6 +46,27 @@ fn a_unit_joins_through_the_gateway_that_it_dialled_and_no_other() {
     }
 }
 
+/// A unit that has joined `nl/pol-1`.
+fn joined(start: Instant) -> Handset {
+    let id = "nl/pol-1".parse::<TalkgroupId>().unwrap();
+    let mut handset = Handset::new([id.clone()]);
+    handset.handle_connected(gateway("gw-1"));
+    handset.handle_message(Message::Welcome(Welcome { version: wire::VERSION, capabilities: Vec::new(), gateway: gateway("gw-1") }), start);
+    let affiliated = Affiliated {
+        talkgroup: id,
+        handle: Handle(1),
+        title: String::new(),
+        agency: String::new(),
+        rights: Rights::default(),
+        baseline: Spurt::from_bits(0),
+        current: None,
+        emergency: None,
+        far_sides: Vec::new(),
+    };
+    handset.handle_message(Message::Affiliated(Box::new(affiliated)), start);
+    handset
+}
+
 /// What it sends until then, woken at every deadline, and when: milliseconds since the epoch.
 fn beats(handset: &mut Handset, start: Instant, until_ms: u64) -> Vec<u128> {
     let mut at = Vec::new();
@@ -63,22 +84,8 @@ fn beats(handset: &mut Handset, start: Instant, until_ms: u64) -> Vec<u128> {
 
 #[test]
 fn a_listener_that_misses_voice_says_something_so_that_its_gateway_finds_it() {
-    let (start, id) = (epoch(), "nl/pol-1".parse::<TalkgroupId>().unwrap());
-    let mut handset = Handset::new([id.clone()]);
-    handset.handle_connected(gateway("gw-1"));
-    handset.handle_message(Message::Welcome(Welcome { version: wire::VERSION, capabilities: Vec::new(), gateway: gateway("gw-1") }), start);
-    let affiliated = Affiliated {
-        talkgroup: id,
-        handle: Handle(1),
-        title: String::new(),
-        agency: String::new(),
-        rights: Rights::default(),
-        baseline: Spurt::from_bits(0),
-        current: None,
-        emergency: None,
-        far_sides: Vec::new(),
-    };
-    handset.handle_message(Message::Affiliated(Box::new(affiliated)), start);
+    let start = epoch();
+    let mut handset = joined(start);
     assert_eq!(beats(&mut handset, start, 1_100), [0, 1_000], "in silence a beat every second");
     let voice = |seq, last| {
         let (handle, spurt, tier) = (Handle(1), Spurt::from_bits(1), Tier::Normal);
@@ -94,4 +101,26 @@ fn a_listener_that_misses_voice_says_something_so_that_its_gateway_finds_it() {
     assert_eq!(beats(&mut handset, start, 3_500), [2_120, 2_320, 2_520], "until it is interrupted");
     handset.handle_datagram(voice(10, true), start + ms(3_500));
     assert_eq!(beats(&mut handset, start, 4_000), [3_520], "nothing comes after the last frame");
+}
+
+#[test]
+fn what_was_spoken_before_the_grant_keeps_its_time_when_a_border_renumbers_the_spurt_at_once() {
+    let (talkgroup, now): (TalkgroupId, _) = ("nl/pol-1".parse().unwrap(), epoch());
+    let mut handset = joined(now);
+    let request = handset.press(&talkgroup, Priority::default(), Permit::Instant, now).unwrap();
+    let speak = |handset: &mut Handset| handset.speak(&talkgroup, Some(Bytes::from_static(&[7])));
+    (0..10).for_each(|_| speak(&mut handset));
+    let grant = |handset: &mut Handset, counter| {
+        let spurt = Spurt::from_bits(counter);
+        let body = FloorBody::Granted(Granted { request, spurt, duration_s: 30, tier: Tier::Normal, own_side_only: false });
+        handset.handle_message(Message::Floor(Floor { talkgroup: talkgroup.clone(), party: None, body }), now);
+    };
+    grant(&mut handset, 1);
+    (0..2).for_each(|_| speak(&mut handset));
+    grant(&mut handset, 2);
+    (0..12).for_each(|_| speak(&mut handset));
+    let sent = std::iter::from_fn(|| handset.poll_transmit());
+    let exempt: Vec<bool> = sent.filter_map(|sent| if let Transmit::Voice { backlog, .. } = sent { Some(backlog) } else { None }).collect();
+    // Ten that waited, and the ten after them that wait behind those, whatever number they go by.
+    assert_eq!(exempt, [[true; 20].as_slice(), &[false; 4]].concat());
 }
