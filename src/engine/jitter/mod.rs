@@ -198,7 +198,7 @@ impl JitterBuffer {
         if let Some(spurt) = self.ends.pop_front() {
             return Some(Playout::End(spurt));
         }
-        let waits_behind = self.bursts.get(1).is_some_and(|next| !next.frames.is_empty());
+        let waits_behind = self.bursts.iter().skip(1).any(|later| !later.frames.is_empty());
         let burst = self.bursts.front_mut()?;
         let mut player = Player { burst, estimator: &self.estimator, stats: &mut self.stats, waits_behind };
         match player.tick(now) {

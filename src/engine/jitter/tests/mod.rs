@@ -379,6 +379,18 @@ fn a_spurt_of_which_nothing_came_ends_without_a_sound() {
 }
 
 #[test]
+fn spurts_of_which_nothing_came_hold_up_nobody_behind_them() {
+    let mut bench = Bench::new();
+    for number in 1..4 {
+        bench.buffer.start(spurt(number), bench.now());
+        bench.buffer.ended(spurt(number), None, bench.now());
+    }
+    bench.run(4, talk(5, |_| Some(0)), 120);
+    let first = bench.out.iter().find(|(_, playout)| matches!(playout, Playout::Frame(_))).map(|(at, _)| *at);
+    assert!(first.is_some_and(|at| at <= 30 + 40), "the first frame came at 30 ms and plays at {first:?}");
+}
+
+#[test]
 fn memory_is_bounded_by_frames_spurts_and_ends() {
     let mut bench = Bench::new();
     let now = bench.now();
