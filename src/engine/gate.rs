@@ -10,7 +10,7 @@ use wire::{Seq, Spurt};
 /// How many frames behind the newest are told apart from duplicates.
 const WINDOW: u16 = 64;
 /// How many older spurts may still pass; one more closes the oldest.
-const TAILS_MAX: usize = 8;
+const TAILS_MAX: usize = 16;
 
 /// What a gate says about a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -139,6 +139,57 @@ fn numbers_of_the_past_and_of_far_ahead_carry_nobody_away() {
 }
 
 #[test]
+fn a_number_before_one_that_it_told_is_nobodys() {
+    under_a_lying_home(313, async |world, scene| {
+        let (maas, near) = (scene.maas.mark(), scene.near.mark());
+        scene.liar.say(&floor(HOME, None, taken(scene.spurt(5), "be/unit/ghost", Tier::Normal))).await;
+        scene.maas.press().await;
+        let asked = |message: &Message| matches!(message, Message::Floor(f) if matches!(f.body, FloorBody::Request(_))).then_some(());
+        scene.liar.told("a request", asked).await;
+        for number in [3, 4] {
+            scene.liar.say(&floor(HOME, None, taken(scene.spurt(number), "be/unit/other", Tier::Normal))).await;
+            scene.liar.say(&floor(HOME, Some("nl/unit/maas-12"), granted(1, scene.spurt(number), Tier::Normal))).await;
+            sleep(ms(50)).await;
+        }
+        scene.maas.release().await;
+        assert_eq!(told(&scene.maas, maas, "Granted("), 0, "nobody would hear it: {:#?}", scene.maas.lines());
+        assert_eq!(told(&scene.near, near, "Taken("), 1, "{:#?}", scene.near.lines());
+        assert!(world.log.contains("a number before one that it told"), "not named: {:#?}", world.log.lines());
+    });
+}
+
+#[test]
+fn a_grant_below_the_voice_that_is_heard_talks_to_nobody_and_ends() {
+    under_a_lying_home(314, async |_, scene| {
+        let mark = scene.maas.mark();
+        for seq in 0..10 {
+            let frame = scene.liar.frame(Handle(7), scene.spurt(9), seq, Tier::Normal);
+            scene.liar.datagram(frame);
+            sleep(ms(5)).await;
+        }
+        scene.maas.press().await;
+        let asked = |message: &Message| matches!(message, Message::Floor(f) if matches!(f.body, FloorBody::Request(_))).then_some(());
+        scene.liar.told("a request", asked).await;
+        scene.liar.say(&floor(HOME, Some("nl/unit/maas-12"), granted(1, scene.spurt(3), Tier::Normal))).await;
+        assert_eq!(scene.maas.revoked(mark).await, RevokeCause::MediaGap);
+        scene.maas.release().await;
+    });
+}
+
+#[test]
+fn the_end_of_a_number_half_the_circle_away_is_told_to_nobody() {
+    under_a_lying_home(315, async |_, scene| {
+        let mark = scene.near.mark();
+        for ahead in [128_u8, 129, 200, 255] {
+            let spurt = Spurt::from_bits(u32::from(scene.epoch.wrapping_add(ahead)) << 24 | 5);
+            scene.liar.say(&floor(HOME, None, idle(spurt, None))).await;
+        }
+        sleep(ms(100)).await;
+        assert_eq!(told(&scene.near, mark, "Idle("), 0, "{:#?}", scene.near.lines());
+    });
+}
+
+#[test]
 fn what_it_said_once_it_cannot_say_again() {
     under_a_lying_home(303, async |world, scene| {
         let spurt = scene.spurt(1);
@@ -176,7 +227,42 @@ fn what_it_said_once_it_cannot_say_again() {
     });
 }
 
+#[test]
+fn the_home_says_nothing_under_the_number_of_who_talks_here() {
+    under_a_lying_home(316, async |world, scene| {
+        scene.grant(1).await;
+        let number = scene.spurt(1);
+        for seq in 0..100 {
+            // Beside the talker's own frames, ahead of them, and after its end.
+            let frame = scene.liar.frame(Handle(7), number, seq * 7, Tier::Normal);
+            scene.liar.datagram(frame);
+            sleep(ms(5)).await;
+        }
+        scene.maas.release().await;
+        for seq in 100..130 {
+            let frame = scene.liar.frame(Handle(7), number, seq, Tier::Normal);
+            scene.liar.datagram(frame);
+            sleep(ms(5)).await;
+        }
+        assert!(world.log.contains("voice under the number of an own talker"), "not named: {:#?}", world.log.lines());
+    });
+}
+
 // === Names ===
+
+#[test]
+fn talkers_that_the_home_may_not_speak_for_silence_nobody() {
+    under_a_lying_home(317, async |_, scene| {
+        scene.grant(1).await;
+        let (heard, said) = (scene.near.frames_of(&scene.maas).len(), scene.maas.said());
+        for number in 2..6 {
+            scene.liar.say(&floor(HOME, None, taken(scene.spurt(number), "de/unit/aachen-1", Tier::Normal))).await;
+            sleep(ms(50)).await;
+        }
+        let (heard, said) = (scene.near.frames_of(&scene.maas).len() - heard, scene.maas.said() - said);
+        assert!(heard + 5 >= usize::try_from(said).expect("few"), "{heard} of {said} frames heard");
+    });
+}
 
 #[test]
 fn voice_that_nobody_is_named_for_falls_silent() {

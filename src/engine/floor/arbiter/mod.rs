@@ -21,7 +21,7 @@ use crate::planted::{self, Fault};
 use crate::{Deadline, earliest, millis};
 
 /// Numbers of the running spurt that are still known: so many borders may heal while one frame is on its way.
-pub(crate) const RENUMBERED_MAX: usize = 8;
+pub(crate) const RENUMBERED_MAX: usize = 16;
 
 /// The spurt that has the floor.
 #[derive(Clone, Debug)]

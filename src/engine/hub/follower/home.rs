@@ -121,6 +121,7 @@ impl Follower {
             via: None,
             elapsed_ms: crate::millis(now.saturating_duration_since(since)),
         };
+        self.mistrust.owns(granted.spurt);
         let session = claim.party.session;
         let limit = Some(Duration::from_secs(granted.duration_s.into()));
         self.talks(
@@ -214,7 +215,8 @@ impl Follower {
             self.held_back.take_if(|taken| taken.spurt == idle.spurt);
             return Vec::new();
         }
-        if self.talking.as_ref().is_some_and(|t| t.spurt().is_after(idle.spurt)) {
+        // What is long past says nothing to members who heard of later spurts.
+        if self.mistrust.is_past(idle.spurt) || self.talking.as_ref().is_some_and(|t| t.spurt().is_after(idle.spurt)) {
             return Vec::new();
         }
         if idle.is_lost() {

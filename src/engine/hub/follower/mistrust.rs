@@ -48,6 +48,8 @@ pub(crate) struct Mistrust {
     told: Spurt,
     /// The newest number that is over.
     over: Spurt,
+    /// The number under which an own member talks, or did last: no voice of the home belongs to it.
+    own: Option<Spurt>,
     /// What own members released and the home has yet to acknowledge.
     releasing: BTreeMap<Party, RequestId>,
     patience: Patience,
@@ -72,7 +74,7 @@ impl Mistrust {
     pub(super) fn new(start: Spurt, now: Instant) -> Self {
         let (changes, positions) = (Cell::default(), Cell::default());
         let patience = Patience { unnamed: None, heard: now, limit: Duration::ZERO, until: None, changes, positions };
-        Self { told: start, over: start, releasing: BTreeMap::new(), patience }
+        Self { told: start, over: start, own: None, releasing: BTreeMap::new(), patience }
     }
 
     // === Messages ===
@@ -106,8 +108,8 @@ impl Mistrust {
         if taken.talker.identity.kind == Kind::Gateway {
             return Verdict::Lie("a gateway as talker");
         }
-        if !taken.spurt.is_after(self.over) {
-            return Verdict::Lie("a spurt that is over begins again");
+        if let Some(lie) = self.runs_back(taken.spurt) {
+            return lie;
         }
         match talking.filter(|talking| talking.spurt() == taken.spurt) {
             Some(Talking::Local { .. }) => Verdict::Lie("one number for two talkers"),
@@ -119,14 +121,32 @@ impl Mistrust {
     }
 
     fn judge_granted(&self, party: Option<&Identity>, granted: &Granted, talking: Option<&Talking>) -> Verdict {
+        if let Some(lie) = self.runs_back(granted.spurt) {
+            return lie;
+        }
         match talking.filter(|talking| talking.spurt() == granted.spurt) {
             Some(Talking::Local { claim, .. }) if Some(&claim.party.identity) == party && claim.request == granted.request => {
                 Verdict::Believed
             }
             Some(Talking::Local { .. } | Talking::Remote { .. }) => Verdict::Lie("one number for two talkers"),
-            None if !granted.spurt.is_after(self.over) => Verdict::Lie("a spurt that is over begins again"),
             None => Verdict::Believed,
         }
+    }
+
+    /// Numbers only rise within one session with the home; one told before the newest had an owner, or none ever.
+    fn runs_back(&self, spurt: Spurt) -> Option<Verdict> {
+        if !spurt.is_after(self.over) {
+            Some(Verdict::Lie("a spurt that is over begins again"))
+        } else if self.is_past(spurt) {
+            Some(Verdict::Lie("a number before one that it told"))
+        } else {
+            None
+        }
+    }
+
+    /// Whether a number lies before the newest that the home told, or half the circle away from it.
+    pub(super) fn is_past(&self, spurt: Spurt) -> bool {
+        spurt != self.told && !spurt.is_after(self.told)
     }
 
     /// A spurt is over.
@@ -164,6 +184,9 @@ impl Mistrust {
 
     /// Whether a frame of the home may be heard.
     pub(super) fn may_be_heard(&mut self, spurt: Spurt, now: Instant) -> Result<(), &'static str> {
+        if self.own == Some(spurt) {
+            return Err("voice under the number of an own talker");
+        }
         let ahead = spurt.epoch.0.wrapping_sub(self.told.epoch.0);
         if (EPOCHS_AHEAD + 1..128).contains(&ahead) {
             // It would carry the numbers away from members that lost it.
@@ -177,6 +200,11 @@ impl Mistrust {
     }
 
     // === Talkers ===
+
+    /// An own member talks under this number.
+    pub(super) fn owns(&mut self, spurt: Spurt) {
+        self.own = Some(spurt);
+    }
 
     /// Somebody begins to talk; the home lets an own member talk for so long.
     pub(super) fn begin(&mut self, limit: Option<Duration>, now: Instant) {
@@ -229,6 +257,9 @@ impl Follower {
     /// # Errors
     /// Why not, for log and records.
     pub(crate) fn may_be_heard(&mut self, spurt: Spurt, now: Instant) -> Result<(), &'static str> {
+        if matches!(&self.talking, Some(Talking::Local { earlier, .. }) if earlier.contains(&spurt)) {
+            return Err("voice under the number of an own talker");
+        }
         self.mistrust.may_be_heard(spurt, now)
     }
 

@@ -160,8 +160,8 @@ impl View {
         if let FloorBody::Taken(taken) = &floor.body
             && !follower.home.may_speak_for(&taken.talker.identity.authority)
         {
-            // Nobody speaks for another authority: the spurt is neither shown nor heard.
-            self.gate.open(taken.spurt);
+            // Nobody speaks for another authority: the spurt is neither shown nor heard, and takes nothing from whoever is.
+            self.gate.ended(taken.spurt);
             self.gate.cut(taken.spurt);
             out.misbehaved(session, "talker of an authority that the home may not speak for", now);
             return;
