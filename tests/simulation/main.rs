@@ -13,6 +13,7 @@ mod cuts;
 mod dialling;
 mod figures;
 mod flips;
+mod flooding;
 mod hostile;
 mod hostile_home;
 mod hostile_peer;

@@ -105,6 +105,8 @@ pub(crate) struct GatewayToml {
     pub(crate) authority: String,
     /// Who may talk in its talkgroup.
     pub(crate) talk: String,
+    /// Who may raise an emergency there; `None`: whoever may talk.
+    pub(crate) emergency: Option<String>,
     /// Its timers, as TOML.
     pub(crate) timers: String,
     /// The other authorities.
@@ -133,6 +135,7 @@ impl GatewayToml {
         Self {
             authority: authority.into(),
             talk: format!("[\"{authority}/*/*\"]"),
+            emergency: None,
             timers: String::new(),
             peers,
             peer_port: true,
@@ -153,7 +156,8 @@ impl GatewayToml {
 
     /// The file.
     pub(crate) fn text(&self) -> String {
-        let Self { authority, talk, timers, peers, peer_port, further, more } = self;
+        let Self { authority, talk, emergency, timers, peers, peer_port, further, more } = self;
+        let emergency = emergency.as_ref().unwrap_or(talk);
         let Place { talkgroup, host, .. } = place(authority);
         let port = if *peer_port { format!("peers = [\"{host}:7101\"]") } else { String::new() };
         let is_first = |name: &&str| *name == talkgroup;
@@ -185,7 +189,7 @@ title = "Test"
 agency = "police"
 join = ["{authority}/*/*"]
 talk = {talk}
-emergency = {talk}
+emergency = {emergency}
 peril = {talk}
 level_max = 64
 {timers}

@@ -202,6 +202,13 @@ impl Radio {
         self.event_from(from, "granted", |event| matches!(event, Event::Granted(..)).then_some(())).await;
     }
 
+    /// When it was granted first after the mark.
+    pub(crate) fn granted_at(&self, from: usize) -> Instant {
+        let log = self.log.lock().expect("no panic");
+        let grant = |happened: &&Happened| matches!(handset(happened), Some(Event::Granted(..)));
+        log.events.iter().skip(from).find(grant).expect("a grant").at.into()
+    }
+
     /// Waits for a denial after the mark.
     pub(crate) async fn denied(&self, from: usize) -> DenyCause {
         self.event_from(from, "denied", |event| if let Event::Denied(_, _, cause) = event { Some(*cause) } else { None }).await

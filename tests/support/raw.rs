@@ -51,6 +51,13 @@ impl Raw {
         self.send.write_all(&wire::frame::encode(message)).await.expect("a live connection");
     }
 
+    /// The same, if the connection still takes it within a moment; tells whether it did.
+    pub(crate) async fn try_message(&mut self, message: &Message) -> bool {
+        let bytes = wire::frame::encode(message);
+        let sent = tokio::time::timeout(Duration::from_millis(200), self.send.write_all(&bytes)).await;
+        matches!(sent, Ok(Ok(()))) && self.connection.quic.close_reason().is_none()
+    }
+
     /// Sends a datagram; full buffers drop, the point is what arrives.
     pub(crate) fn datagram(&self, bytes: impl Into<Bytes>) {
         let _ = self.connection.quic.send_datagram(bytes.into());
@@ -65,6 +72,19 @@ impl Raw {
                 }
             }
             let chunk = self.recv.read_chunk(4_096, true).await.expect("a live connection").expect("an answer");
+            self.decoder.push(&chunk.bytes);
+        }
+    }
+
+    /// The same; `None` if the connection ends before.
+    pub(crate) async fn try_receive<T>(&mut self, take: impl Fn(Message) -> Option<T>) -> Option<T> {
+        loop {
+            while let Some(message) = self.decoder.next_message().ok()? {
+                if let Some(taken) = take(message) {
+                    return Some(taken);
+                }
+            }
+            let chunk = self.recv.read_chunk(4_096, true).await.ok()??;
             self.decoder.push(&chunk.bytes);
         }
     }
