@@ -1,7 +1,7 @@
 //! Faults that are planted on purpose, to see whether the tests would find them: each takes away one rule that keeps views together.
 //!
 //! Only where the feature `planted` is on, which no program is built with; without it [`is`] is a constant `false`, and nothing is
-//! left of the places that ask. The feature's thread plants ([`plant`]); a simulated life runs on one thread.
+//! left of the places that ask. The feature's thread plants (`plant`); a simulated life runs on one thread.
 
 /// A fault, by the rule that it takes away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The congestion controller of our links, as quinn sees it.
 //!
 //! Beside the data path: quinn tells it about packets and asks before each whether there is room. What it answers is decided in
-//! [`window`]; here quinn's trait is translated, and the rate comes in, which the owner of the link learns only with the other
+//! `window`; here quinn's trait is translated, and the rate comes in, which the owner of the link learns only with the other
 //! side's identity.
 //!
 //! Why one of our own: quinn's Cubic and NewReno take random loss and packets that overtake for congestion, and fall to 2 to 5
