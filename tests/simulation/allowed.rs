@@ -91,7 +91,7 @@ fn a_last_syllable_lost_behind_a_nat_that_has_just_forgotten_its_listener() {
             bench.hears(B, 1, sound);
             bench.watch.says(A);
             bench.tell(A, |tg| Event::Released(tg, request, Some(spurt(1))));
-            bench.shows("nl", FloorStatus::default(), Mode::Home, 2_000).await;
+            bench.shows("nl", FloorStatus::default(), Mode::Home, 2_400).await;
         })
     };
     assert_eq!(rebound_before(200), NONE);

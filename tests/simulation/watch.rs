@@ -449,7 +449,7 @@ fn a_lost_last_syllable_breaks_it() {
         bench.hears(B, 1, sound);
         bench.watch.says(A);
         bench.tell(A, |tg| Event::Released(tg, request, Some(spurt(1))));
-        bench.shows("nl", FloorStatus::default(), Mode::Home, 2_000).await;
+        bench.shows("nl", FloorStatus::default(), Mode::Home, 2_400).await;
     });
 }
 
