@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,8 @@ def program(*features: str) -> Path:
 
 def run(program: Path, test: str, seeds: int, first: int, jobs: int, **environment: str) -> list[Output]:
     """Runs an ignored test of the simulation in `jobs` processes, each with every jobs-th seed."""
+    # Told to stop, it stops its processes too.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     jobs = 1 if "TALKBRIDGE_SCRIPT" in os.environ else min(jobs, seeds)
     with tempfile.TemporaryDirectory() as folder:
         running = []
