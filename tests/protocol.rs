@@ -202,6 +202,9 @@ fn the_timers_of_the_page_are_the_timers_of_the_code() {
             limits.join(", ")
         }),
         ("heartbeat between gateways", time(liveness::PEER_INTERVAL)),
+        ("heartbeat between gateways without echo, from the age", {
+            format!("{}, {}", time(liveness::PEER_HURRY), time(liveness::PEER_PATIENCE))
+        }),
         ("border link lost", time(liveness::PEER_LIMIT)),
         ("heartbeat of a unit", time(liveness::UNIT_INTERVAL)),
         ("heartbeat of a unit while the last has no echo", time(liveness::UNIT_HURRY)),

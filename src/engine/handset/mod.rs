@@ -8,7 +8,7 @@ mod group;
 mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use wire::control::{Affiliated, FarSide, Floor, Granted, Hello, Message, Taken};
@@ -188,7 +188,7 @@ impl Handset {
                     self.events.push_back(Event::Refused(reason));
                     return;
                 }
-                self.liveness = Some(Liveness::new(UNIT_INTERVAL, UNIT_LIMIT, now).hurrying(UNIT_HURRY));
+                self.liveness = Some(Liveness::new(UNIT_INTERVAL, UNIT_LIMIT, now).hurrying(UNIT_HURRY, Duration::ZERO));
                 self.events.push_back(Event::Connected(welcome.gateway));
                 for talkgroup in self.groups.keys() {
                     self.out.push_back(Transmit::Control(Message::Affiliate(talkgroup.clone())));

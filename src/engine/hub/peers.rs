@@ -18,7 +18,7 @@ use super::view::Side;
 use super::{Hub, Stage};
 use crate::floor::Party;
 use crate::holddown::HoldDown;
-use crate::liveness::{Liveness, PEER_INTERVAL, PEER_LIMIT};
+use crate::liveness::Liveness;
 use crate::{Deadline, earliest};
 
 /// A session with a gateway that ends so soon counts as a fall of the link.
@@ -126,7 +126,7 @@ impl Hub {
         let peer = Peer {
             identity,
             handles: BTreeMap::new(),
-            liveness: Liveness::new(PEER_INTERVAL, PEER_LIMIT, now),
+            liveness: Liveness::of_border(now),
             released: Released::default(),
             bridges: 0,
             announced: BTreeMap::new(),

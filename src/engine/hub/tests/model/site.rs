@@ -17,7 +17,7 @@ use crate::hub::limits::Limits;
 use crate::hub::tests::unit::ms;
 use crate::hub::view::{Side, View};
 use crate::hub::{Caller, Event, Hub, Output};
-use crate::liveness::{Liveness, PEER_INTERVAL, PEER_LIMIT};
+use crate::liveness::Liveness;
 use crate::plan::Plan;
 
 /// Why a view wants to be woken to say an emergency again.
@@ -267,7 +267,7 @@ impl Site {
     /// Sets what counts or measures time, and decides nothing here, to where it would be at the start.
     fn tidy(&mut self) {
         for peer in self.hub.peers.values_mut() {
-            peer.liveness = Liveness::new(PEER_INTERVAL, PEER_LIMIT, self.now);
+            peer.liveness = Liveness::of_border(self.now);
         }
         for session in self.hub.sessions.values_mut() {
             (session.limits, session.since) = (Limits::default(), self.now);
