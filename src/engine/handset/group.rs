@@ -359,6 +359,7 @@ impl Group {
         if idle.spurt.is_start() {
             // Nothing is over; an epoch begins in silence.
             self.gate.advance(idle.spurt);
+            self.jitter.advance(idle.spurt);
             return;
         }
         if idle.is_lost() {

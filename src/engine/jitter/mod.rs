@@ -118,8 +118,8 @@ pub struct JitterBuffer {
     estimator: delay::Estimator,
     /// The spurt that plays, then those that wait for its end.
     bursts: VecDeque<Burst>,
-    /// The newest spurt that is over.
-    over: Option<Spurt>,
+    /// The newest number known, of a spurt or of an epoch that began in silence; only what is above it begins.
+    newest: Option<Spurt>,
     ends: VecDeque<Spurt>,
     stats: Stats,
 }
@@ -140,6 +140,13 @@ impl JitterBuffer {
     /// before this call are kept. Numbers not above those known are ignored.
     pub fn start(&mut self, spurt: Spurt, now: Instant) {
         self.open(spurt, now);
+    }
+
+    /// Numbers go on from here in silence: a spurt above it is new, however many epochs have passed since one was heard.
+    pub fn advance(&mut self, to: Spurt) {
+        if self.newest.is_none_or(|newest| to.is_after(newest)) {
+            self.newest = Some(to);
+        }
     }
 
     /// Takes a frame in. A spurt above all known ones starts as by [`start`](Self::start).
@@ -186,9 +193,7 @@ impl JitterBuffer {
         for _ in 0..over {
             self.finish();
         }
-        if self.over.is_none_or(|over| spurt.is_after(over)) {
-            self.over = Some(spurt);
-        }
+        self.advance(spurt);
     }
 
     /// What to play in the tick at `now`; `None` before the first frame of a spurt is due: play nothing.
@@ -236,19 +241,23 @@ impl JitterBuffer {
         if let Some(index) = self.bursts.iter().position(|burst| burst.spurt == spurt) {
             return Some(index);
         }
-        let newest = self.bursts.back().map(|burst| burst.spurt).or(self.over);
-        if newest.is_some_and(|newest| !spurt.is_after(newest) && !planted::is(Fault::PlaysWhatIsOver)) {
+        if self.newest.is_some_and(|newest| !spurt.is_after(newest) && !planted::is(Fault::PlaysWhatIsOver)) {
             return None;
         }
         if let Some(before) = self.bursts.back_mut() {
             before.ended.get_or_insert(now);
         }
         if self.bursts.len() == BURSTS_MAX {
-            self.finish();
+            // One that waits without a frame makes room first.
+            match self.bursts.iter().skip(1).position(|burst| burst.frames.is_empty()) {
+                Some(place) => drop(self.bursts.remove(place + 1)),
+                None => self.finish(),
+            }
         }
         if self.bursts.is_empty() {
             self.estimator.reanchor();
         }
+        self.newest = Some(spurt);
         self.bursts.push_back(Burst::new(spurt));
         Some(self.bursts.len() - 1)
     }
@@ -257,7 +266,6 @@ impl JitterBuffer {
     fn finish(&mut self) {
         let Some(done) = self.bursts.pop_front() else { return };
         self.stats.dropped += u64::try_from(done.frames.len()).unwrap_or(u64::MAX);
-        self.over = Some(done.spurt);
         if self.ends.len() == ENDS_MAX {
             self.ends.pop_front();
         }
