@@ -228,6 +228,35 @@ fn what_it_said_once_it_cannot_say_again() {
 }
 
 #[test]
+fn voice_of_epochs_ahead_opens_no_way_for_those_half_the_circle_away() {
+    under_a_lying_home(318, async |world, scene| {
+        // The first is borne, as of a home that is ahead of its word; counted from there the others would be ahead as well.
+        for ahead in [8_u8, 128, 129, 133, 191] {
+            let spurt = Spurt::from_bits(u32::from(scene.epoch.wrapping_add(ahead)) << 24 | 1);
+            for seq in 0..10 {
+                let frame = scene.liar.frame(Handle(7), spurt, seq, Tier::Normal);
+                scene.liar.datagram(frame);
+                sleep(ms(20)).await;
+            }
+        }
+        sleep(ms(500)).await;
+        assert_eq!(world.watch().totals.frames, 2 * 10, "frames that both units of nl hear");
+    });
+}
+
+#[test]
+fn numbers_led_around_the_circle_leave_the_own_side_able_to_talk() {
+    under_a_lying_home(320, async |_, scene| {
+        // The members hear of the first leap; the second is a grant that nobody asked for. Then the home is gone.
+        let leap = |ahead: u8| Spurt::from_bits(u32::from(scene.epoch.wrapping_add(ahead)) << 24 | 8);
+        scene.liar.say(&floor(HOME, None, taken(leap(127), "be/unit/ghost", Tier::Normal))).await;
+        scene.liar.say(&floor(HOME, None, idle(leap(127), None))).await;
+        scene.liar.say(&floor(HOME, Some("nl/unit/maas-12"), granted(7, leap(254), Tier::Normal))).await;
+        sleep(ms(200)).await;
+    });
+}
+
+#[test]
 fn the_home_says_nothing_under_the_number_of_who_talks_here() {
     under_a_lying_home(316, async |world, scene| {
         scene.grant(1).await;
@@ -367,6 +396,23 @@ fn a_silent_home_and_one_that_denies_all_refuse_no_emergency() {
             scene.maas.end_emergency().await;
             sleep(ms(800)).await;
         }
+    });
+}
+
+#[test]
+fn who_releases_before_the_home_has_decided_is_heard_to_the_last_syllable() {
+    under_a_lying_home(319, async |world, scene| {
+        // The home answers nothing; its next session takes the floor to the own side for a moment, with 300 ms still to be sent.
+        scene.maas.press().await;
+        sleep(ms(350)).await;
+        let words = words_between(world, "be", "nl");
+        scene.liar = Liar::dial(world, "be", "nl").await;
+        (scene.handle, scene.epoch) = scene.liar.join_as_home(words).await;
+        sleep(ms(100)).await;
+        scene.maas.release().await;
+        sleep(ms(800)).await;
+        let (heard, said) = (scene.near.frames_of(&scene.maas), scene.maas.said());
+        assert!(heard.last().is_some_and(|last| last + 1 >= said), "{heard:?} of {said}");
     });
 }
 

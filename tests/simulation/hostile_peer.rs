@@ -182,6 +182,26 @@ fn syncs_with_every_epoch_and_number_disturb_no_call() {
 }
 
 #[test]
+fn syncs_from_half_the_circle_away_carry_the_numbers_nowhere() {
+    with_a_lying_partner(214, async |world, scene| {
+        scene
+            .call(world, async |liar, _| {
+                let told = |message: &Message| if let Message::Sync(sync) = message { Some(sync.epoch.0) } else { None };
+                let mut epoch = liar.messages().iter().rev().find_map(told).expect("an answer");
+                let began = epoch;
+                for away in [128, 129, 128] {
+                    let mark = liar.mark();
+                    liar.say(&sync(HOME, 7, epoch.wrapping_add(away), None)).await;
+                    epoch = liar.told_after(mark, ms(500), told).await.expect("an answer");
+                }
+                assert!(epoch.wrapping_sub(began) < 16, "from epoch {began} to {epoch}");
+            })
+            .await;
+        assert_named(world, "sync from an epoch that it cannot have come to");
+    });
+}
+
+#[test]
 fn a_flood_of_syncs_costs_the_peer_its_session_and_nobody_a_frame() {
     with_a_lying_partner(204, async |world, scene| {
         scene

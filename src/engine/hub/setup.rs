@@ -213,7 +213,8 @@ impl Hub {
         peer.handles.insert(sync.handle, view.id().clone());
         if bridge.plan.is_home(&own) {
             let mut theirs = sync.epoch;
-            if again && (EPOCHS_ALONE + 1..128).contains(&theirs.0.wrapping_sub(view.epoch().0)) {
+            // Half the circle away there is no epoch after both without a leap, and a leap each time goes round it.
+            if again && (EPOCHS_ALONE + 1..=129).contains(&theirs.0.wrapping_sub(view.epoch().0)) {
                 self.out.misbehaved(session, "sync from an epoch that it cannot have come to", now);
                 theirs = view.epoch();
             }

@@ -37,7 +37,7 @@ pub struct Current {
     /// The last frame that the release named.
     last_seq: Option<Seq>,
     /// The numbers it had before renumberings, oldest first; frames of them pass until the first of the newest one.
-    before: Vec<Spurt>,
+    pub(crate) before: Vec<Spurt>,
     /// When the first frame passed; the talk limit counts from here.
     first_frame: Option<Instant>,
     from_queue: bool,

@@ -25,6 +25,8 @@ const SILENT: Duration = Duration::from_secs(4);
 const OVERTIME: Duration = Duration::from_millis(1_500);
 /// How many epochs a frame of the home may run ahead of what the home told: a partner that joins it begins one.
 const EPOCHS_AHEAD: u8 = 8;
+/// How many epochs a late frame may lie behind: further back it could count as ahead of what was heard meanwhile.
+const EPOCHS_BEHIND: u8 = 64;
 /// How often the floor of a talkgroup can pass on: every word of it goes to every member, and members can fall behind.
 const CHANGES: Rate = Rate { every: Duration::from_millis(20), burst: 100 };
 /// Positions told to those who wait: a full queue that moves up six times a second; more are left out.
@@ -188,7 +190,7 @@ impl Mistrust {
             return Err("voice under the number of an own talker");
         }
         let ahead = spurt.epoch.0.wrapping_sub(self.told.epoch.0);
-        if (EPOCHS_AHEAD + 1..128).contains(&ahead) {
+        if (EPOCHS_AHEAD + 1..EPOCHS_BEHIND.wrapping_neg()).contains(&ahead) {
             // It would carry the numbers away from members that lost it.
             return Err("voice of an epoch that was never told");
         }

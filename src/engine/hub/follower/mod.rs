@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use wire::control::{Floor, FloorBody, Idle, Message, Release, Request, Revoke, Taken, Talker};
 use wire::datagram::Datagram;
-use wire::{DenyCause, Epoch, Identity, Priority, RequestId, RevokeCause, SessionId, Spurt, Tier};
+use wire::{DenyCause, Epoch, Identity, Priority, RequestId, RevokeCause, Seq, SessionId, Spurt, Tier};
 
 use super::asked::Asked;
 use super::bridges::Far;
@@ -57,6 +57,8 @@ pub(crate) struct Follower {
     held_back: Option<Taken>,
     /// A spurt that is over and of which the home has yet to say what follows.
     untold: Option<Spurt>,
+    /// Who released before the home had decided, and the last frame, which the release overtakes.
+    tail: Option<(SessionId, Spurt, Seq)>,
     mistrust: Mistrust,
 }
 
@@ -78,7 +80,17 @@ pub(crate) enum Relay {
 impl Follower {
     pub(crate) fn new(home: Far, epoch: Epoch, now: Instant) -> Self {
         let mistrust = Mistrust::new(Spurt::start_of(epoch), now);
-        Self { home, epoch, talking: None, asked: Asked::default(), key_held: BTreeSet::new(), held_back: None, untold: None, mistrust }
+        Self {
+            home,
+            epoch,
+            talking: None,
+            asked: Asked::default(),
+            key_held: BTreeSet::new(),
+            held_back: None,
+            untold: None,
+            tail: None,
+            mistrust,
+        }
     }
 
     pub(crate) fn talking(&self) -> Option<&Talking> {
@@ -87,15 +99,14 @@ impl Follower {
 
     /// Goes on with a talker of the time alone; the home has it from *sync* or gets a request now.
     pub(crate) fn adopt(&mut self, current: &Current, announced: bool, now: Instant, out: &mut Outbox) {
-        let Current { claim, spurt, since, .. } = current;
-        let (claim, spurt, since) = (claim.clone(), *spurt, *since);
+        let Current { claim, spurt, before, since, .. } = current;
+        let (claim, spurt, earlier, since) = (claim.clone(), *spurt, before.clone(), *since);
         if !announced {
             let talked = crate::millis(now.saturating_duration_since(since));
             self.send(Some(claim.party.identity.clone()), FloorBody::Request(self.request_of(&claim, Some(talked))), out);
         }
         self.asked.insert(claim.clone());
-        self.talking =
-            Some(Talking::Local { claim, spurt, earlier: Vec::new(), since, relinquished: false, granted: false, suspended: false });
+        self.talking = Some(Talking::Local { claim, spurt, earlier, since, relinquished: false, granted: false, suspended: false });
     }
 
     /// Whether a talker of the time alone waits for the home's decision; until then its own view hears it and nobody else.
@@ -127,6 +138,7 @@ impl Follower {
             return Vec::new();
         }
         // The home never granted it, so it will not say that it is over.
+        self.tail = release.last_seq.map(|last| (party.session, *spurt, last));
         let idle = Idle { spurt: *spurt, last_seq: release.last_seq, cause: None, followed: false };
         let mut relays: Vec<Relay> = self.end_talking(None).into_iter().collect();
         relays.push(Relay::Others(None, FloorBody::Idle(idle)));
@@ -165,7 +177,10 @@ impl Follower {
     }
 
     /// Whether a frame of this member may be heard now.
-    pub(crate) fn may_talk(&mut self, session: SessionId, frame: Spurt) -> bool {
+    pub(crate) fn may_talk(&mut self, session: SessionId, frame: Spurt, seq: Seq) -> bool {
+        if self.talking.is_none() && matches!(self.tail, Some((who, spurt, last)) if who == session && spurt == frame && seq <= last) {
+            return true;
+        }
         let Some(Talking::Local { claim, spurt, earlier, .. }) = &mut self.talking else { return false };
         if claim.party.session != session {
             return false;
@@ -186,6 +201,7 @@ impl Follower {
     fn talks(&mut self, talking: Talking, limit: Option<Duration>, now: Instant) {
         self.mistrust.begin(limit, now);
         self.talking = Some(talking);
+        self.tail = None;
     }
 
     /// Whether one of our members talks under this request.

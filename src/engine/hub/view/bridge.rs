@@ -169,7 +169,9 @@ impl View {
 
     /// From following to deciding: the local talker goes on under a fresh grant with its request id, a remote one is lost.
     pub(super) fn arbitrate_alone(&mut self, now: Instant, out: &mut Outbox) {
-        let epoch = self.epoch().next();
+        // A home that lies may have led the numbers half the circle away from what the members heard of.
+        let heard = self.gate.newest().epoch;
+        let epoch = Some(self.epoch().next()).filter(|epoch| epoch.is_after(heard)).unwrap_or_else(|| heard.next());
         let alone = Side::Arbiter(Arbiter::new(self.plan.timers, epoch));
         let Side::Partner(follower) = std::mem::replace(&mut self.side, alone) else { return };
         if let Some(spurt) = follower.untold() {

@@ -339,7 +339,7 @@ impl View {
                 }
             }
             Side::Partner(follower) => {
-                let passes = follower.may_talk(session, voice.spurt) && self.gate.admit(voice.spurt, voice.seq) == Admit::Pass;
+                let passes = follower.may_talk(session, voice.spurt, voice.seq) && self.gate.admit(voice.spurt, voice.seq) == Admit::Pass;
                 if passes {
                     follower.passed(now);
                 }
