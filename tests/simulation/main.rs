@@ -17,6 +17,7 @@ mod flooding;
 mod hostile;
 mod hostile_home;
 mod hostile_peer;
+mod lies;
 mod life;
 mod logs;
 mod moves;

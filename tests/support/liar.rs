@@ -40,9 +40,9 @@ pub(crate) struct Liar {
     /// What it was told.
     pub(crate) memory: Arc<Mutex<Memory>>,
     send: quinn::SendStream,
-    tasks: Vec<AbortHandle>,
+    tasks: [AbortHandle; 3],
     /// Counts its voice frames.
-    spoken: u32,
+    pub(crate) spoken: u32,
 }
 
 impl Liar {
@@ -60,7 +60,7 @@ impl Liar {
     pub(crate) async fn try_of(raw: Raw) -> Option<Self> {
         let (connection, send, listening) = raw.into_parts();
         let memory: Arc<Mutex<Memory>> = Arc::default();
-        let tasks = vec![
+        let tasks = [
             tokio::spawn(listening.hear(Arc::clone(&memory))).abort_handle(),
             tokio::spawn(hear_datagrams(connection.quic.clone(), Arc::clone(&memory))).abort_handle(),
             tokio::spawn(beat(connection.quic.clone(), Arc::clone(&memory))).abort_handle(),
@@ -128,6 +128,12 @@ impl Liar {
         voice.encode()
     }
 
+    /// Beats no more.
+    pub(crate) fn faint(&self) {
+        let [_, _, beating] = &self.tasks;
+        beating.abort();
+    }
+
     // === Hearing ===
 
     /// Everything it was told, as a copy.
@@ -145,6 +151,30 @@ impl Liar {
             sleep(Duration::from_millis(5)).await;
         }
         panic!("the liar was told no {what} within 10 s, but {:#?}", self.messages());
+    }
+
+    /// How much it was told; the mark for [`Self::told_after`].
+    pub(crate) fn mark(&self) -> usize {
+        lock(&self.memory).messages.len()
+    }
+
+    /// What the test takes of what it was told, waiting for it at most so long.
+    pub(crate) async fn told_soon<T>(&self, patience: Duration, take: impl Fn(&Message) -> Option<T>) -> Option<T> {
+        self.told_after(0, patience, take).await
+    }
+
+    /// The same of what it was told after the mark.
+    pub(crate) async fn told_after<T>(&self, mark: usize, patience: Duration, take: impl Fn(&Message) -> Option<T>) -> Option<T> {
+        let looking = async {
+            loop {
+                let found = lock(&self.memory).messages.iter().skip(mark).find_map(&take);
+                if let Some(found) = found {
+                    return found;
+                }
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(patience, looking).await.ok()
     }
 
     /// Whether its session has ended.

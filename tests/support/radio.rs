@@ -294,6 +294,16 @@ impl Radio {
         lock(&self.watch).said_at(Sound { talker: self.number, count })
     }
 
+    /// The numbers of the frames that it said from one moment to another.
+    pub(crate) fn said_between(&self, from: Instant, to: Instant) -> std::ops::Range<u32> {
+        let watch = lock(&self.watch);
+        let said = watch.said(self.number);
+        let at = |count: u32| watch.said_at(Sound { talker: self.number, count });
+        let first = (1..=said).find(|count| at(*count).is_some_and(|at| at >= from)).unwrap_or(said + 1);
+        let end = (first..=said).find(|count| at(*count).is_some_and(|at| at > to)).unwrap_or(said + 1);
+        first..end
+    }
+
     /// How many frames it has said, heard or not.
     pub(crate) fn said(&self) -> u32 {
         lock(&self.watch).said(self.number)

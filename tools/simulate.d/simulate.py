@@ -9,6 +9,7 @@ import figures
 import jobs
 
 LIVES = "random::the_seeds_that_were_asked_for"
+LIES = "lies::the_seeds_that_were_asked_for"
 PLANTED = "planted::the_seeds_that_were_asked_for"
 # A run of many seeds proves nothing if it saw no more of these than it lived seeds.
 MANY = 1_000
@@ -19,7 +20,7 @@ NOISE = ("lived ", "totals ", "running ", "test ")
 
 def lives(options: argparse.Namespace) -> int:
     """Lives of seeds; the lines `totals NAME=COUNT ...` of all jobs are summed, the lines `lived SEED` counted."""
-    outputs = jobs.run(jobs.program(), LIVES, options.seeds or 100, options.first, options.jobs)
+    outputs = jobs.run(jobs.program(), LIES if options.lies else LIVES, options.seeds or 100, options.first, options.jobs)
     lines = [line for output in outputs for line in output.lines]
     for line in lines:
         if line and not line.startswith(NOISE):
@@ -66,6 +67,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=number, metavar="N", help="how many (100 lives; of figures as many as they need)")
     parser.add_argument("--from", type=number, default=1, dest="first", metavar="S", help="the first one (1)")
     parser.add_argument("--jobs", type=number, default=os.cpu_count() or 1, metavar="J", help="processes beside each other (one per core)")
+    parser.add_argument("--lies", action="store_true", help="seeds of lies instead: one gateway lies to the others in every way and order")
     parser.add_argument("--planted", metavar="WORD", help="a fault to plant (tests/simulation/planted.rs); prints the seeds that find it")
     parser.add_argument("--ladder", action="store_true", help="links from fibre to 30 %% loss, and all figures of each")
     parser.add_argument("--figures", choices=figures.NAMES, metavar="NAME", help=f"one figure over many seeds: {', '.join(figures.NAMES)}")

@@ -12,6 +12,10 @@ use super::Sound;
 /// How long a spurt that is over may still be played: 200 ms for its last frame, the rest is the jitter buffer's delay.
 const TAIL: Duration = Duration::from_millis(1_300);
 
+/// Epochs further back or ahead do not compare: between them others may have passed in silence.
+const EPOCHS_BACK: u8 = 32;
+const EPOCHS_AHEAD: u8 = 64;
+
 /// How long a voice may be heard before somebody is named.
 const UNNAMED: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_secs(1);
@@ -89,7 +93,7 @@ impl Ear {
     }
 
     fn end(&mut self, over: Over) {
-        if self.over.is_none_or(|known| over.spurt.is_after(known.spurt)) {
+        if self.over.is_none_or(|known| follows(over.spurt, known.spurt)) {
             self.over = Some(over);
         }
     }
@@ -124,11 +128,11 @@ impl Ear {
         } else {
             let before = self.spurt.replace(spurt);
             self.talker = Some(sound.talker);
-            if before.is_some_and(|before| !spurt.is_after(before)) {
+            if before.is_some_and(|before| !follows(spurt, before)) {
                 return Err(format!("{spurt} after {before:?}"));
             }
         }
-        let Some(over) = self.over.filter(|over| !spurt.is_after(over.spurt)) else { return Ok(()) };
+        let Some(over) = self.over.filter(|over| !follows(spurt, over.spurt)) else { return Ok(()) };
         if said > over.at {
             return Err(format!("frame {}, spoken after {spurt} had ended here", sound.count));
         }
@@ -150,4 +154,9 @@ impl Ear {
     pub(super) fn newest_since(&self, talker: u16, since: Instant) -> Option<u32> {
         self.newest.get(&talker).filter(|(_, at)| at.is_some_and(|at| at >= since)).map(|(newest, _)| *newest)
     }
+}
+
+/// Whether one number may come after the other.
+pub(super) fn follows(spurt: Spurt, before: Spurt) -> bool {
+    spurt.is_after(before) || (EPOCHS_AHEAD..EPOCHS_BACK.wrapping_neg()).contains(&spurt.epoch.0.wrapping_sub(before.epoch.0))
 }

@@ -38,6 +38,8 @@ const BREACHES_MAX: usize = 40;
 const ASKED_WITHIN: Duration = Duration::from_secs(30);
 /// So long after packets were held up, old ones may still be played.
 const HELD_UP: Duration = Duration::from_secs(6);
+/// A liar needs a moment to lead the numbers around the circle.
+const AROUND: Duration = Duration::from_secs(3);
 /// How long ago somebody of another country may have fallen silent who still displaces a talker: the way there and back, and the tail.
 const STILL_TALKS: Duration = Duration::from_millis(1_000);
 
@@ -125,7 +127,7 @@ pub(crate) struct Watch {
     began: Instant,
     net: Net,
     units: Vec<Watched>,
-    owners: BTreeMap<(TalkgroupId, u32), Identity>,
+    owners: BTreeMap<(TalkgroupId, u32), (Identity, Instant)>,
     views: Views,
     breaches: Vec<String>,
     pub(crate) rules: Rules,
@@ -278,9 +280,15 @@ impl Watch {
         }
     }
 
-    /// One owner: whoever is granted or shown under a number in a talkgroup is the only one ever.
+    /// One owner: whoever is granted or shown under a number in a talkgroup is the only one ever; a liar may lead the numbers
+    /// all around the circle.
     fn owner(&mut self, talkgroup: &TalkgroupId, spurt: Spurt, who: &Identity) {
-        let owner = self.owners.entry((talkgroup.clone(), spurt.to_bits())).or_insert_with(|| who.clone()).clone();
+        let now = Instant::now();
+        let key = (talkgroup.clone(), spurt.to_bits());
+        if !self.rules.liars.is_empty() {
+            self.owners.retain(|_, (_, since)| within(*since, now, AROUND));
+        }
+        let owner = self.owners.entry(key).or_insert_with(|| (who.clone(), now)).0.clone();
         if owner != *who {
             self.breach(&format!("{spurt} belongs to {owner} and to {who} in {talkgroup}"));
         }
@@ -378,7 +386,8 @@ impl Watch {
         let (began, liars) = (self.began, self.rules.liars.clone());
         let unit = self.unit(number);
         let named = unit.ear.named(spurt, now, |talker| liars.contains(talker.authority.as_str()));
-        let played = unit.ear.hears(spurt, sound, began, true, now);
+        // What a liar says at once is played for as long as the buffer holds.
+        let played = unit.ear.hears(spurt, sound, began, false, now);
         let who = unit.identity.clone();
         for what in [named, played].into_iter().filter_map(Result::err) {
             self.breach(&format!("{who} hears a liar: {what}"));

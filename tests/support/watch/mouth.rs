@@ -121,7 +121,7 @@ impl Mouth {
         let asked = self.ask.take_if(|ask| ask.request == granted.request).is_some();
         let fresh = self.grants[self.session_from..].iter().flat_map(|grant| &grant.spurts).last().copied();
         let verdict = match fresh {
-            Some(last) if last != granted.spurt && !granted.spurt.is_after(last) => {
+            Some(last) if last != granted.spurt && !super::ear::follows(granted.spurt, last) => {
                 Err(format!("is granted {} after {last}: grants only rise", granted.spurt))
             }
             _ => Ok(()),

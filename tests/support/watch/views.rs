@@ -301,7 +301,9 @@ impl Watch {
         self.views.tails = open;
         let over: Vec<Tail> = over;
         for tail in over {
-            let calm = self.calm_since().is_some_and(|since| since + TAIL <= tail.at);
+            // A home that lies decides what is heard when.
+            let truthful = self.rules.home.as_ref().is_none_or(|home| !self.rules.liars.contains(home));
+            let calm = truthful && self.calm_since().is_some_and(|since| since + TAIL <= tail.at);
             // Where packets overtake each other the last one may be the first; what it overtook is late.
             let overtaken = if self.net.reorders() { OVERTAKEN } else { 0 };
             for (listener, session) in tail.sessions.iter().filter(|_| calm) {
