@@ -49,8 +49,8 @@ const LIST: [Planted; 8] = [
     Planted {
         word: "no-filter",
         faults: &[Fault::NoFilter, Fault::PlaysWhatIsOver],
-        seeds: &[2],
-        breach: "which was cut",
+        seeds: &[3],
+        breach: "somebody under its own voice",
         harmless: &[&[Fault::NoFilter]],
     },
     // No seed finds it yet.
