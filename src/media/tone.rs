@@ -35,7 +35,7 @@ pub fn lost() -> Vec<i16> {
 }
 
 /// Beeps of (frequency, milliseconds) one after the other; frequency 0 is a pause.
-fn sequence(parts: &[(u32, u32)]) -> Vec<i16> {
+pub fn sequence(parts: &[(u32, u32)]) -> Vec<i16> {
     parts.iter().flat_map(|(hz, ms)| ramped(*hz, *ms)).collect()
 }
 

@@ -23,6 +23,7 @@ CRATES = {
     "talkbridge-testkit": ["wire"],
     "talkbridge-gateway": ["wire", "engine", "transport"],
     "talkbridge-client": ["wire", "engine", "transport", "media"],
+    "talkbridge-desktop": ["wire", "engine", "client", "media"],
     "talkbridge": ["gateway", "pki"],
 }
 
@@ -39,6 +40,7 @@ LIBRARIES = {
     "talkbridge-pki": [*SOUND, *VOICE, "tokio", "quinn"],
     "talkbridge-gateway": [*SOUND, *VOICE, "rcgen"],
     "talkbridge-client": [*SOUND, "axum", "rcgen"],
+    "talkbridge-desktop": [*SOUND, "axum", "rcgen"],
     "talkbridge": [*SOUND, *VOICE],
 }
 

@@ -1,0 +1,18 @@
+//! The field unit's terminal without screen and devices: what is seen, heard and asked for, whatever draws it.
+//!
+//! ```text
+//!   keys, pointer, socket ──▶ ptt::Arbiter ─┐                    ┌─▶ screen: Face, volume, microphone
+//!                                           ▼                    │
+//!   client::What ─────────────────────▶ model::Model ────────────┤
+//!   devices, lock, focus ─────────────▶     │                    └─▶ tones
+//!                                           ▼
+//!                                    Effect ──▶ client::UnitHandle
+//! ```
+//!
+//! The logic owns neither clock nor device: gestures, facts and time go in, effects come out.
+
+#![cfg_attr(not(test), deny(clippy::panic))]
+
+pub mod model;
+pub mod ptt;
+pub mod tones;
