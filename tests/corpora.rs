@@ -81,7 +81,8 @@ macro_rules! replays {
 }
 
 replays! {
-    control stream datagram certificate identity trust gateway_config gateway_files unit_config wav hub handset scheduler jitter gate
+    control stream datagram short_data certificate identity trust gateway_config gateway_files unit_config wav hub handset scheduler jitter
+    gate
 }
 
 #[test]
@@ -111,6 +112,11 @@ fn the_seeds_are_real_encodings_of_today() {
     }
     for (name, data) in bodies::seeds::seeds("datagram") {
         assert!(matches!(wire::datagram::Datagram::decode(data.into()), Ok(Some(_))), "{name}");
+    }
+    for (name, data) in bodies::seeds::seeds("short_data") {
+        let mut decoder = wire::data::Decoder::default();
+        decoder.push(&data);
+        assert!(matches!(decoder.next_item(), Ok(Some(_))), "{name}");
     }
 }
 

@@ -37,6 +37,7 @@ macro_rules! closed_list {
         }
     };
 }
+pub(crate) use closed_list;
 
 closed_list!(
     /// Why a floor request was denied, or the end of a group emergency refused.

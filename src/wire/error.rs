@@ -35,6 +35,9 @@ pub enum NameError {
     /// Not one of the three tiers.
     #[error("tier must be normal, peril or emergency")]
     Tier,
+    /// Not the text of a UUID.
+    #[error("expected a UUID: 32 hexadecimal digits, with or without hyphens")]
+    Uuid,
     /// A certificate's URI does not start with `talkbridge://`.
     #[error("the URI must start with talkbridge://")]
     Scheme,

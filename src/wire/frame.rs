@@ -21,11 +21,15 @@ const LENGTH_BYTES: usize = 4;
 
 /// One message as the bytes of the stream: length and protobuf.
 pub fn encode(message: &Message) -> Bytes {
-    let body = message.encode();
-    let mut frame = BytesMut::with_capacity(LENGTH_BYTES + body.len());
     // Our own messages stay far below the cap; the one that could grow, a list of agreements, is asked `fits` beforehand.
+    framed(&message.encode())
+}
+
+/// A protobuf message with its length in front.
+pub(crate) fn framed(body: &[u8]) -> Bytes {
+    let mut frame = BytesMut::with_capacity(LENGTH_BYTES + body.len());
     frame.put_u32(u32::try_from(body.len()).unwrap_or(u32::MAX));
-    frame.extend_from_slice(&body);
+    frame.extend_from_slice(body);
     frame.freeze()
 }
 
@@ -39,13 +43,13 @@ pub fn fits(message: &Message) -> bool {
 /// Collects the bytes of a control stream and gives out whole messages.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    buffer: BytesMut,
+    frames: Frames,
 }
 
 impl Decoder {
     /// Adds bytes as they came from the stream.
     pub fn push(&mut self, bytes: &[u8]) {
-        self.buffer.extend_from_slice(bytes);
+        self.frames.push(bytes);
     }
 
     /// The next message; `None` when more bytes are needed. Messages of unknown type are skipped.
@@ -53,15 +57,32 @@ impl Decoder {
     /// # Errors
     /// [`DecodeError`] if the frame is too large or no message; the session must end, for the stream has lost its frame.
     pub fn next_message(&mut self) -> Result<Option<Message>, DecodeError> {
-        while let Some(frame) = self.next_frame()? {
+        while let Some(frame) = self.frames.next_frame()? {
             if let Some(message) = Message::decode(&frame)? {
                 return Ok(Some(message));
             }
         }
         Ok(None)
     }
+}
 
-    fn next_frame(&mut self) -> Result<Option<Bytes>, DecodeError> {
+/// Collects the bytes of a stream and cuts them into frames, whatever is in them.
+#[derive(Debug, Default)]
+pub(crate) struct Frames {
+    buffer: BytesMut,
+}
+
+impl Frames {
+    /// Adds bytes as they came from the stream.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The next frame without its length; `None` when more bytes are needed.
+    ///
+    /// # Errors
+    /// [`DecodeError::Oversized`]: the stream has lost its frame.
+    pub(crate) fn next_frame(&mut self) -> Result<Option<Bytes>, DecodeError> {
         let Some(prefix) = self.buffer.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
         let length = usize::try_from(u32::from_be_bytes(*prefix)).unwrap_or(usize::MAX);
         if length > FRAME_MAX_BYTES {

@@ -1,7 +1,7 @@
 //! Bytes to types and back: the ground floor of the house, without state, clock or I/O.
 //!
 //! Control messages ([`control::Message`]) are protobuf on an ordered stream, cut by [`frame`]; voice, heartbeats and
-//! the repeated emergency request are datagrams ([`datagram`]). `PROTOCOL.md` beside this file shows layouts and
+//! the repeated emergency request are datagrams ([`datagram`]); short data ([`data`]) has streams of its own. `PROTOCOL.md` beside this file shows layouts and
 //! sequences for other vendors; `proto/talkbridge.proto` is the contract.
 //!
 //! In the data path this crate stands at both ends: the transport hands bytes in, the engine sees only these types.
@@ -11,6 +11,7 @@
 pub mod cause;
 pub mod control;
 mod convert;
+pub mod data;
 pub mod datagram;
 pub mod display;
 pub mod error;
@@ -19,11 +20,19 @@ pub mod ids;
 pub mod priority;
 #[cfg(test)]
 mod protocol_md_tests;
+#[cfg(test)]
+mod short_data_md_tests;
 
 /// The generated protobuf types; hidden, so that the rest of the house cannot come to depend on the generator.
 #[expect(unreachable_pub, reason = "generated code")]
 mod proto {
     include!(concat!(env!("OUT_DIR"), "/talkbridge.v1.rs"));
+}
+
+/// The generated types of short data, hidden likewise.
+#[expect(unreachable_pub, reason = "generated code")]
+mod proto_data {
+    include!(concat!(env!("OUT_DIR"), "/talkbridge.data.v1.rs"));
 }
 
 pub use cause::{DenyCause, Reason, RevokeCause};

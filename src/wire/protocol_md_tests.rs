@@ -12,14 +12,18 @@ const PAGE: &str = include_str!("PROTOCOL.md");
 const CONTRACT: &str = include_str!("proto/talkbridge.proto");
 const DATAGRAMS: &str = include_str!("datagram.rs");
 
-/// The text under a heading, up to the next one.
 fn section(heading: &str) -> &'static str {
-    let (_, rest) = PAGE.split_once(&format!("\n{heading}")).unwrap_or_else(|| panic!("no section {heading}"));
+    section_of(PAGE, heading)
+}
+
+/// The text under a heading of a page, up to the next one.
+pub(crate) fn section_of(page: &'static str, heading: &str) -> &'static str {
+    let (_, rest) = page.split_once(&format!("\n{heading}")).unwrap_or_else(|| panic!("no section {heading}"));
     rest.split("\n#").next().unwrap()
 }
 
 /// The rows of the tables in a text that begin with a number: number, word, and the cells after them.
-fn rows(text: &str) -> Vec<(u32, String, Vec<String>)> {
+pub(crate) fn rows(text: &str) -> Vec<(u32, String, Vec<String>)> {
     let cells = |line: &str| line.split('|').map(|cell| cell.trim().to_owned()).skip(1).collect::<Vec<_>>();
     text.lines()
         .filter(|line| line.starts_with("| "))
@@ -92,9 +96,13 @@ fn the_alpn_names_and_limits_of_the_page_are_those_of_the_code() {
 
 // === Fields ===
 
-/// The fields of a message of the contract outside its `oneof`: number, name, type.
 fn fields(message: &str) -> Vec<(u32, String, String)> {
-    let (_, rest) = CONTRACT.split_once(&format!("message {message} {{")).unwrap_or_else(|| panic!("no message {message}"));
+    fields_of(CONTRACT, message)
+}
+
+/// The fields of a message of a contract outside its `oneof`: number, name, type.
+pub(crate) fn fields_of(contract: &str, message: &str) -> Vec<(u32, String, String)> {
+    let (_, rest) = contract.split_once(&format!("message {message} {{")).unwrap_or_else(|| panic!("no message {message}"));
     let body = rest.split("\n}").next().unwrap();
     let outside = match body.split_once("oneof body {") {
         Some((before, after)) => format!("{before}{}", after.split_once('}').unwrap().1),

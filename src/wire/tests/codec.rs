@@ -6,10 +6,11 @@ mod strategies;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use strategies::{datagram, message};
+use strategies::{datagram, item, message, short_data};
 use talkbridge_wire as wire;
 use wire::DecodeError;
 use wire::control::Message;
+use wire::data;
 use wire::datagram::Datagram;
 use wire::frame::{self, Decoder, FRAME_MAX_BYTES};
 
@@ -95,12 +96,42 @@ proptest! {
     #[test]
     fn noise_is_read_or_refused(noise in prop::collection::vec(any::<u8>(), 0..400)) {
         let _ = Message::decode(&noise);
+        let _ = (data::Item::decode(&noise), data::Message::decode(&noise));
         if let Ok(Some(read)) = Datagram::decode(Bytes::from(noise.clone())) {
             prop_assert_eq!(Datagram::decode(read.encode()), Ok(Some(read)));
         }
         let mut decoder = Decoder::default();
         decoder.push(&noise);
         while let Ok(Some(_)) = decoder.next_message() {}
+    }
+
+    #[test]
+    fn every_short_data_item_reads_back_from_any_cut(item in item(), at in any::<prop::sample::Index>()) {
+        let bytes = item.encode();
+        let (first, rest) = bytes.split_at(at.index(bytes.len() + 1));
+        let mut decoder = data::Decoder::default();
+        decoder.push(first);
+        let early = decoder.next_item().unwrap();
+        decoder.push(rest);
+        prop_assert_eq!(early.or_else(|| decoder.next_item().unwrap()), Some(item));
+    }
+
+    #[test]
+    fn every_short_data_message_reads_back_whatever_a_later_version_adds(message in short_data()) {
+        let bytes = [&message.encode()[..], &LATER_FIELD].concat();
+        prop_assert_eq!(data::Message::decode(&bytes), Ok(message));
+    }
+
+    #[test]
+    fn changed_and_cut_short_data_is_read_or_refused(item in item(), place in any::<prop::sample::Index>(), with in any::<u8>()) {
+        let mut bytes = item.encode()[4..].to_vec();
+        let at = place.index(bytes.len());
+        bytes[at] = with;
+        for bytes in [&bytes[..], &bytes[..at]] {
+            if let Ok(Some(read)) = data::Item::decode(bytes) {
+                prop_assert_eq!(data::Item::decode(&read.encode()[4..]), Ok(Some(read)));
+            }
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use wire::DecodeError;
 use wire::control::Message;
+use wire::data::{self, Body, Item, SIGNED_MAX_BYTES};
 use wire::datagram::{Datagram, PAYLOAD_MAX_BYTES, REPEATS_MAX, VOICE_HEADER_BYTES};
 use wire::frame::{self, Decoder, FRAME_MAX_BYTES};
 
@@ -82,5 +83,34 @@ pub(crate) fn datagram(data: &[u8]) {
         }
         Datagram::Heartbeat(_) => assert_eq!(bytes.len(), 9),
         Datagram::Emergency(message) => assert_reads_back(&message),
+    }
+}
+
+/// A data stream after its first byte.
+pub(crate) fn short_data(data: &[u8]) {
+    let mut decoder = data::Decoder::default();
+    decoder.push(data);
+    loop {
+        match decoder.next_item() {
+            Ok(Some(item)) => assert_item_reads_back(&item),
+            Ok(None) => return,
+            Err(error) => return assert!(!error.to_string().is_empty()),
+        }
+    }
+}
+
+/// An item is written and read the same; what is signed stays as it came, however much of it we know.
+fn assert_item_reads_back(item: &Item) {
+    let bytes = item.encode();
+    assert!(bytes.len() <= 4 + FRAME_MAX_BYTES);
+    let mut decoder = data::Decoder::default();
+    decoder.push(&bytes);
+    assert_eq!(decoder.next_item().as_ref(), Ok(&Some(item.clone())));
+    if let Body::Message(envelope) = &item.body
+        && let Ok(message) = envelope.open()
+    {
+        let again = message.encode();
+        assert!(again.len() <= SIGNED_MAX_BYTES);
+        assert_eq!(data::Message::decode(&again), Ok(message));
     }
 }

@@ -29,6 +29,7 @@ pub(crate) const TARGETS: &[(&str, Body)] = &[
     ("control", decoders::control),
     ("stream", decoders::stream),
     ("datagram", decoders::datagram),
+    ("short_data", decoders::short_data),
     ("certificate", certificates::certificate),
     ("identity", certificates::identity),
     ("trust", certificates::trust),

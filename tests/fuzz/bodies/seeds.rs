@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 use wire::control::*;
+use wire::data::{self, Content, Disposition, Location};
 use wire::datagram::{Datagram, Heartbeat, Repeat, Voice};
 use wire::frame;
 use wire::{DenyCause, Epoch, Handle, Level, Priority, Reason, RequestId, RevokeCause, Seq, Spurt, Tier};
@@ -19,6 +20,7 @@ pub(crate) fn seeds(target: &str) -> Vec<Seed> {
         "control" => messages().into_iter().map(|(name, message)| (name, message.encode().to_vec())).collect(),
         "stream" => vec![("session", stream(&[])), ("in-pieces", stream(&[1, 3, 4, 40, 200]))],
         "datagram" => datagrams(),
+        "short_data" => short_data(),
         "certificate" => certificates(),
         "identity" => vec![
             ("unit", with_length(&fixture("unit.pem"), &fixture("rfc8410.key"))),
@@ -187,6 +189,44 @@ fn datagrams() -> Vec<Seed> {
         ("hold-beat", hold.encode().to_vec()),
         ("heartbeat", Datagram::Heartbeat(Heartbeat { seq: 17, echo: 16 }).encode().to_vec()),
         ("emergency", Datagram::Emergency(Box::new(request)).encode().to_vec()),
+    ]
+}
+
+fn short_data() -> Vec<Seed> {
+    let place = Location::new(508_503_000, 56_889_000, Some(10), 1_800_000_000_000).expect("on the globe");
+    let message = |content| data::Message {
+        id: data::MessageId([1; 16]),
+        from: talker(),
+        to: "nl/pol-1".parse().expect("a talkgroup"),
+        sent_ms: 1_800_000_000_000,
+        lifetime_s: 86_400,
+        urgent: true,
+        conversation: Some(data::ConversationId([2; 16])),
+        in_reply_to: Some(data::MessageId([3; 16])),
+        wanted: data::Wanted { delivered: true, read: true },
+        content,
+    };
+    let sent = |content| {
+        let signature = data::Signature { scheme: 0x0807, key: [4; 32], value: Bytes::from_static(&[5; 64]) };
+        let message = message(content);
+        let (signed, to) = (message.encode(), message.to);
+        let envelope = data::Envelope { signed, signature: Some(signature), to, hops: 1, status: Some(32_801) };
+        data::Item { number: 1, body: data::Body::Message(Box::new(envelope)) }.encode().to_vec()
+    };
+    let report = |disposition| {
+        let about = "be/unit/lux-7".parse().expect("an identity");
+        let report = data::Report { id: data::MessageId([1; 16]), about, disposition, at_ms: 1_800_000_000_900 };
+        data::Item { number: 2, body: data::Body::Report(report) }.encode().to_vec()
+    };
+    let answer = |body| data::Item { number: 1, body }.encode().to_vec();
+    let expired = data::Undelivered::Expired;
+    vec![
+        ("text", sent(Content::Text("Road closed".into()))),
+        ("status", sent(Content::Status(32_770))),
+        ("location", sent(Content::Location(place))),
+        ("binary", sent(Content::Binary(Bytes::from_static(&[0, 1, 2])))),
+        ("reports", [report(Disposition::Delivered), report(Disposition::Read), report(Disposition::Undelivered(expired))].concat()),
+        ("answers", [answer(data::Body::Taken), answer(data::Body::Refused(expired))].concat()),
     ]
 }
 

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use proptest::{collection::vec, option::of};
 use talkbridge_wire as wire;
 use wire::control::*;
+use wire::data;
 use wire::datagram::{Datagram, Heartbeat, Repeat, Voice};
 use wire::{
     Authority, DenyCause, Epoch, Handle, Identity, Kind, Level, Priority, Reason, RequestId, RevokeCause, Seq, Spurt, TalkgroupId, Tier,
@@ -191,4 +192,67 @@ pub(crate) fn datagram() -> impl Strategy<Value = Datagram> {
         (any::<u32>(), any::<u32>()).prop_map(|(seq, echo)| Datagram::Heartbeat(Heartbeat { seq, echo })),
         floor().prop_map(|floor| Datagram::Emergency(Box::new(Message::Floor(floor)))),
     ]
+}
+
+// === Short data ===
+
+fn recipient() -> impl Strategy<Value = data::Recipient> {
+    prop_oneof![identity().prop_map(data::Recipient::Identity), talkgroup().prop_map(data::Recipient::Talkgroup)]
+}
+
+fn location() -> impl Strategy<Value = data::Location> {
+    let accuracy = of(0..u32::MAX);
+    (-900_000_000..=900_000_000, -1_800_000_000..=1_800_000_000, accuracy, any::<u64>())
+        .prop_filter_map("a place", |(north, east, accuracy, at_ms)| data::Location::new(north, east, accuracy, at_ms))
+}
+
+/// Every short-data message.
+pub(crate) fn short_data() -> impl Strategy<Value = data::Message> {
+    let content = prop_oneof![
+        "[ -~\u{e9}\u{20ac}\u{1f692}\n]{1,80}".prop_map(data::Content::Text),
+        any::<u16>().prop_map(data::Content::Status),
+        location().prop_map(data::Content::Location),
+        vec(any::<u8>(), 1..=80).prop_map(|bytes| data::Content::Binary(bytes.into())),
+    ];
+    let ids = (any::<[u8; 16]>(), of(any::<[u8; 16]>()), of(any::<[u8; 16]>()));
+    let more = (any::<u64>(), 1..=data::LIFETIME_MAX_S, any::<[bool; 3]>());
+    (ids, talker(), recipient(), more, content).prop_map(|((id, conversation, reply), from, to, more, content)| {
+        let (sent_ms, lifetime_s, [urgent, delivered, read]) = more;
+        data::Message {
+            id: data::MessageId(id),
+            from,
+            to,
+            sent_ms,
+            lifetime_s,
+            urgent,
+            conversation: conversation.map(data::ConversationId),
+            in_reply_to: reply.map(data::MessageId),
+            wanted: data::Wanted { delivered, read },
+            content,
+        }
+    })
+}
+
+/// Every item of a data stream.
+pub(crate) fn item() -> impl Strategy<Value = data::Item> {
+    let reason = || prop::sample::select(data::Undelivered::ALL);
+    let signature = (any::<u16>(), any::<[u8; 32]>(), payload(data::SIGNATURE_MAX_BYTES))
+        .prop_map(|(scheme, key, value)| data::Signature { scheme, key, value });
+    let envelope = (short_data(), of(signature), recipient(), 0..=data::HOPS_MAX, of(any::<u16>()))
+        .prop_map(|(message, signature, to, hops, status)| data::Envelope { signed: message.encode(), signature, to, hops, status });
+    let disposition =
+        prop_oneof![reason().prop_map(data::Disposition::Undelivered), Just(data::Disposition::Delivered), Just(data::Disposition::Read)];
+    let report = (any::<[u8; 16]>(), recipient(), disposition, any::<u64>()).prop_map(|(id, about, disposition, at_ms)| data::Report {
+        id: data::MessageId(id),
+        about,
+        disposition,
+        at_ms,
+    });
+    let body = prop_oneof![
+        envelope.prop_map(|envelope| data::Body::Message(Box::new(envelope))),
+        report.prop_map(data::Body::Report),
+        Just(data::Body::Taken),
+        reason().prop_map(data::Body::Refused),
+    ];
+    (any::<u64>(), body).prop_map(|(number, body)| data::Item { number, body })
 }
