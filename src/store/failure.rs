@@ -3,18 +3,7 @@
 use std::path::PathBuf;
 
 use rusqlite::ErrorCode;
-
-/// Why a write or a read was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
-    /// No space left: it goes on by itself when there is some. The operator is told.
-    #[error("the disk is full, or the store as large as it may be")]
-    Full,
-    /// The disk failed. Nothing is accepted until a restart: after an fsync that failed nobody knows what is on the disk, and
-    /// asking again would only seem to succeed.
-    #[error("the disk failed; the store refuses everything until the gateway is restarted")]
-    Failed,
-}
+use wire::data::keep::Failure;
 
 /// Why a store cannot be opened: the operator's, or somebody else holds it.
 #[derive(Debug, thiserror::Error)]
@@ -59,10 +48,9 @@ pub enum OpenError {
     },
 }
 
-impl From<&rusqlite::Error> for Failure {
-    fn from(error: &rusqlite::Error) -> Self {
-        if error.sqlite_error_code() == Some(ErrorCode::DiskFull) { Self::Full } else { Self::Failed }
-    }
+/// What an error means for whoever asked.
+pub(crate) fn failure(error: &rusqlite::Error) -> Failure {
+    if error.sqlite_error_code() == Some(ErrorCode::DiskFull) { Failure::Full } else { Failure::Failed }
 }
 
 /// Whether the file itself is spoilt, so that another one is needed.

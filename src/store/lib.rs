@@ -11,15 +11,13 @@
 //! Ids that were seen, with the way back for reports; messages as the bytes that were signed; and outboxes: one per unit, per
 //! peer and per talkgroup, in the order of arrival. A talkgroup's is read by every member, each at its own place.
 
-mod entry;
 mod failure;
 mod ledger;
 mod reserve;
 mod schema;
-mod sum;
 mod worker;
 
-pub use entry::{Change, Entry, Kept, Known, Load, Outcome, Page, Waiting, Write};
-pub use failure::{Failure, OpenError};
+pub use failure::OpenError;
 pub use ledger::{Depth, Ledger, Opened, Options, Place};
+pub use wire::data::keep::{Change, Entry, Failure, Kept, Known, Load, Outcome, Page, Waiting, Write};
 pub use worker::{Answer, Busy, Point, Question, Reply, Store};

@@ -9,9 +9,9 @@ use std::thread::{self, JoinHandle};
 use wire::data::MessageId;
 use wire::{Identity, TalkgroupId};
 
-use crate::entry::{Known, Outcome, Page, Write};
-use crate::failure::Failure;
 use crate::ledger::{Depth, Ledger, Place};
+use wire::data::keep::Failure;
+use wire::data::keep::{Known, Outcome, Page, Write};
 
 /// Requests that wait for the thread; more are handed back.
 const QUEUE_REQUESTS: usize = 4_096;

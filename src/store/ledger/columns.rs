@@ -4,8 +4,7 @@
 use bytes::Bytes;
 use wire::data::{Disposition, MessageId, Recipient, Report, Signature, Undelivered};
 
-use crate::entry;
-use crate::sum::sum;
+use wire::data::keep::{self as entry, sum};
 
 const MESSAGE: i64 = 0;
 const UNDELIVERED: i64 = 1;

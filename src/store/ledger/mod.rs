@@ -11,9 +11,9 @@ pub use open::{Opened, Options};
 pub use read::Place;
 pub use upkeep::Depth;
 
-use crate::entry::{Change, Entry, Outcome, Write};
-use crate::failure::Failure;
 use crate::reserve::Reserve;
+use wire::data::keep::Failure;
+use wire::data::keep::{Change, Entry, Outcome, Write};
 
 /// A store in the hands of one thread.
 #[derive(Debug)]
@@ -84,7 +84,7 @@ impl Ledger {
     /// An error that is not *full* ends all writing: what is on the disk is not known any more.
     fn judge<T>(&mut self, done: rusqlite::Result<T>) -> Result<T, Failure> {
         done.map_err(|error| {
-            let failure = Failure::from(&error);
+            let failure = crate::failure::failure(&error);
             if failure == Failure::Failed && self.poison.is_none() {
                 self.poison = Some(error.to_string());
             }

@@ -5,8 +5,8 @@ use wire::data::{MessageId, Recipient};
 use wire::{Identity, TalkgroupId};
 
 use super::{Ledger, columns};
-use crate::entry::{Kept, Known, Load, Page, Waiting};
-use crate::failure::Failure;
+use wire::data::keep::Failure;
+use wire::data::keep::{Kept, Known, Load, Page, Waiting};
 
 /// Where in an outbox to read on.
 #[derive(Clone, Debug, PartialEq, Eq)]

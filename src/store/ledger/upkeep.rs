@@ -1,7 +1,7 @@
 //! What keeps the file small and the operator informed.
 
 use super::{Ledger, columns};
-use crate::failure::Failure;
+use wire::data::keep::Failure;
 
 /// How much waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -9,6 +9,7 @@
 //! floor request. This module only reads and writes; it checks no signature and knows no time.
 
 mod convert;
+pub mod keep;
 mod lane;
 mod values;
 

@@ -1,10 +1,10 @@
-//! What goes into the store and comes out of it.
+//! What is kept of short data: the words between those who decide (the engine) and the disk (the store), which do not know
+//! each other. Never on a wire.
 
 use bytes::Bytes;
-use wire::data::{MessageId, Recipient, Report, Signature};
-use wire::{Identity, TalkgroupId};
 
-use crate::Failure;
+use super::{MessageId, Recipient, Report, Signature};
+use crate::ids::{Identity, TalkgroupId};
 
 /// One transaction: all of it, or nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,8 +18,8 @@ pub struct Write {
 }
 
 impl Write {
-    /// Whether it may use the reserve.
-    pub(crate) fn is_vital(&self) -> bool {
+    /// Whether it may use the space that is kept for alerts.
+    pub fn is_vital(&self) -> bool {
         self.alert || !self.changes.iter().any(|change| matches!(change, Change::Keep(_)))
     }
 }
@@ -64,7 +64,7 @@ pub struct Known {
 impl Known {
     /// A short digest of what came; it tells copies apart, and protects from nobody.
     pub fn digest(bytes: &[u8]) -> u64 {
-        crate::sum::sum(&[bytes])
+        sum(&[bytes])
     }
 }
 
@@ -154,4 +154,46 @@ pub enum Outcome {
     },
     /// Nothing was changed.
     Refused(Failure),
+}
+
+/// Why a write or a read was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// No space left: it goes on by itself when there is some. The operator is told.
+    #[error("the disk is full, or the store as large as it may be")]
+    Full,
+    /// The disk failed. Nothing is accepted until a restart: after an fsync that failed nobody knows what is on the disk, and
+    /// asking again would only seem to succeed.
+    #[error("the disk failed; the store refuses everything until the gateway is restarted")]
+    Failed,
+}
+
+const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+const PRIME: u64 = 0x0100_0000_01b3;
+
+/// FNV-1a, 64 bit, over the parts and their lengths. Every step can be undone, so one changed byte always changes the sum.
+pub fn sum(parts: &[&[u8]]) -> u64 {
+    let step = |sum: u64, byte: &u8| (sum ^ u64::from(*byte)).wrapping_mul(PRIME);
+    parts.iter().fold(OFFSET, |sum, part| {
+        let length = u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes();
+        part.iter().fold(length.iter().fold(sum, step), step)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sum;
+
+    #[test]
+    fn every_flipped_bit_and_every_shifted_border_changes_the_sum() {
+        let (first, second) = (b"nl/unit/maas-12".to_vec(), vec![0u8; 64]);
+        let whole = sum(&[&first, &second]);
+        for bit in 0..second.len() * 8 {
+            let mut flipped = second.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert_ne!(sum(&[&first, &flipped]), whole, "bit {bit}");
+        }
+        assert_ne!(sum(&[b"ab", b"c"]), sum(&[b"a", b"bc"]));
+        assert_ne!(sum(&[b"", b"a"]), sum(&[b"a", b""]));
+    }
 }
