@@ -56,6 +56,7 @@ MODULES = {
     "holddown": [],
     "jitter": [],
     "liveness": [],
+    "outbox": [],
     "plan": [],
     "planted": [],
     "sched": [],
