@@ -31,7 +31,7 @@ impl Outbox for Uplink {
     fn offer(&mut self, offer: Transmit, now: Instant) -> Result<(), Reason> {
         let taken = match offer {
             Transmit::Control(message) => self.line.message(wire::frame::encode(&message), now),
-            Transmit::Voice { datagram, tier, level, backlog } => self.line.voice(datagram, tier, level, backlog, now),
+            Transmit::Voice(sound) => self.line.voice(sound, now, now),
             Transmit::Datagram(datagram) => self.line.signal(datagram, now),
         };
         taken.map_err(|TooSlow| Reason::TooSlow)

@@ -13,7 +13,7 @@ pub struct Report {
     pub frames_sent: u64,
     /// Voice frames received, duplicates not.
     pub frames_received: u64,
-    /// Frames rebuilt from the redundancy of the next.
+    /// Frames that did not come by themselves in time and were heard all the same: as repeats, or from the redundancy (FEC) of the next.
     pub frames_repaired: u64,
     /// Ticks of 20 ms concealed.
     pub frames_concealed: u64,

@@ -9,13 +9,18 @@
 //!
 //! | what | bytes a second |
 //! |---|---|
-//! | a spurt: 50 frames of 10 bytes of header, 60 of Opus (24 kbit/s, the most that ours send), each repeat 63 more, 70 around it | 7,000 |
+//! | a spurt: 50 frames of 10 bytes of header, 60 of Opus (24 kbit/s, the most that ours send), 70 around it | 7,000 |
 //! | its control: it is granted or taken, and over, and both ways answered, say 600 bytes in 3 s | 200 |
 //! | the link itself: a heartbeat of 9 bytes every 100 ms | 790 |
-//! | kept free: for requests that are refused or wait, and for the 300 ms with which a spurt may begin at once | 1,000 |
+//! | kept free: for requests that are refused or wait, for reports of loss, and for the 300 ms with which a spurt may begin at once | 1,000 |
 //!
 //! So a link carries `(rate x 112.5 - 1,790) / 7,200` spurts: 1 at 128 kbit/s, 3 at 256, 7 at 512, 15 at 1,000. Never fewer than one:
 //! whoever bridges talkgroups over a thinner link wants to hear something, and `check` warns of it.
+//!
+//! # Repeats
+//! Spurts are counted without [repeats](crate::loss), which cost 63 bytes a frame, 3,150 a second: they get what the spurts that cross
+//! leave, those of emergencies first, then of imminent peril, and inside a tier all alike. So a new spurt takes the repeats of the others,
+//! never the other way round.
 //!
 //! # Who crosses
 //! A tier, not a level, decides between talkgroups: levels belong to the talkgroup that gives them. An emergency always crosses. Imminent
@@ -46,17 +51,45 @@ const HEARTBEAT_BYTES: u64 = 9;
 /// What is kept free, bytes a second.
 const RESERVE: u64 = 1_000;
 
-/// How many spurts a link of that rate carries, each frame with so many repeats. 0 kbit/s is a link without a limit.
-pub fn spurts(rate_kbps: u32, repeats: u8) -> usize {
+/// How many spurts a link of that rate carries. 0 kbit/s is a link without a limit.
+pub fn spurts(rate_kbps: u32) -> usize {
     if rate_kbps == 0 {
         return usize::MAX;
     }
-    let overhead = u64::try_from(OVERHEAD_BYTES).unwrap_or(u64::MAX);
-    let budget = u64::from(rate_kbps) * sched::HALF_BYTES_PER_KBPS / 2;
-    let fixed = HEARTBEATS * (HEARTBEAT_BYTES + overhead) + RESERVE;
-    let frame = HEADER_BYTES + OPUS_BYTES + u64::from(repeats) * (OPUS_BYTES + REPEAT_BYTES) + overhead;
-    let spurt = FRAMES * frame + SPURT_CONTROL;
-    usize::try_from(budget.saturating_sub(fixed) / spurt).unwrap_or(usize::MAX).max(1)
+    usize::try_from(budget(rate_kbps) / spurt_cost()).unwrap_or(usize::MAX).max(1)
+}
+
+/// Bytes a second that a link has for spurts.
+fn budget(rate_kbps: u32) -> u64 {
+    let fixed = HEARTBEATS * (HEARTBEAT_BYTES + overhead()) + RESERVE;
+    (u64::from(rate_kbps) * sched::HALF_BYTES_PER_KBPS / 2).saturating_sub(fixed)
+}
+
+fn spurt_cost() -> u64 {
+    FRAMES * (HEADER_BYTES + OPUS_BYTES + overhead()) + SPURT_CONTROL
+}
+
+fn overhead() -> u64 {
+    u64::try_from(OVERHEAD_BYTES).unwrap_or(u64::MAX)
+}
+
+/// How many repeats, of those that are wanted, the frames of a tier may carry on a link of that rate that these spurts cross.
+pub fn repeats(rate_kbps: u32, wanted: u8, crossing: &[Tier], of: Tier) -> u8 {
+    if rate_kbps == 0 {
+        return wanted;
+    }
+    let all = u64::try_from(crossing.len()).unwrap_or(u64::MAX);
+    let mut left = budget(rate_kbps).saturating_sub(all.saturating_mul(spurt_cost()));
+    let cost = FRAMES * (OPUS_BYTES + REPEAT_BYTES);
+    let mut granted = 0;
+    for tier in [Tier::Emergency, Tier::Peril, Tier::Normal].into_iter().filter(|tier| *tier >= of) {
+        let spurts = u64::try_from(crossing.iter().filter(|crossing| **crossing == tier).count()).unwrap_or(u64::MAX).max(1);
+        granted = u8::try_from(left / (spurts * cost)).unwrap_or(u8::MAX).min(wanted);
+        if crossing.contains(&tier) {
+            left -= u64::from(granted) * spurts * cost;
+        }
+    }
+    granted
 }
 
 /// A spurt that wants to cross a link.
@@ -101,16 +134,30 @@ mod tests {
 
     #[test]
     fn a_link_carries_what_the_page_says() {
-        let carried = [64, 128, 191, 192, 256, 512, 1_000, 10_000_000].map(|rate| spurts(rate, 0));
+        let carried = [64, 128, 191, 192, 256, 512, 1_000, 10_000_000].map(spurts);
         assert_eq!(carried, [1, 1, 2, 2, 3, 7, 15, 156_249]);
-        assert_eq!([1, 2].map(|repeats| spurts(512, repeats)), [5, 4]);
-        assert_eq!(spurts(0, 0), usize::MAX);
+        assert_eq!(spurts(0), usize::MAX);
+    }
+
+    #[test]
+    fn repeats_get_what_the_spurts_leave_emergencies_first() {
+        use Tier::{Emergency, Normal, Peril};
+        let of = |rate, wanted, crossing: &[Tier]| [Emergency, Peril, Normal].map(|tier| repeats(rate, wanted, crossing, tier));
+        assert_eq!(of(512, 2, &[Normal; 4]), [2, 2, 2]);
+        assert_eq!(of(512, 1, &[Normal; 4]), [1, 1, 1]);
+        assert_eq!(of(512, 2, &[Normal; 5])[2], 1);
+        assert_eq!(of(512, 2, &[Normal; 7])[2], 0, "a full link repeats nothing");
+        assert_eq!(of(256, 2, &[Emergency, Normal]), [2, 2, 2]);
+        assert_eq!(of(256, 2, &[Emergency, Normal, Normal]), [1, 0, 0]);
+        assert_eq!(of(256, 2, &[Emergency, Peril, Normal]), [1, 0, 0]);
+        assert_eq!(of(256, 2, &[Emergency; 4])[0], 0, "emergencies cross a link that is too thin for them, and nothing more");
+        assert_eq!(of(0, 2, &[Normal; 100]), [2, 2, 2], "a link without a limit");
     }
 
     #[test]
     fn what_is_carried_fits_with_what_is_kept_free() {
         for rate in 80..2_000 {
-            let used = u64::try_from(spurts(rate, 0)).unwrap() * 7_200 + 1_790;
+            let used = u64::try_from(spurts(rate)).unwrap() * 7_200 + 1_790;
             let budget = u64::from(rate) * 225 / 2;
             assert!(used <= budget, "{rate} kbit/s: {used} of {budget}");
             assert!(used + 7_200 > budget, "{rate} kbit/s could carry one more");

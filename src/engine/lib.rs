@@ -20,6 +20,7 @@ pub mod holddown;
 pub mod hub;
 pub mod jitter;
 pub mod liveness;
+pub mod loss;
 pub mod outbox;
 pub mod plan;
 pub mod planted;

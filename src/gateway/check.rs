@@ -64,7 +64,7 @@ fn gateway(out: &mut String, config: &Config) -> std::fmt::Result {
 
 /// How many calls a border link carries.
 fn carried(rate_kbps: u32) -> String {
-    match engine::capacity::spurts(rate_kbps, 0) {
+    match engine::capacity::spurts(rate_kbps) {
         1 => "1 call at once".to_owned(),
         calls => format!("{calls} calls at once"),
     }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use engine::hub::{Caller, Event, Fanout, Hub, Output};
+use engine::sched::line::Sound;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::yield_now;
 use tokio::time::{Instant as TokioInstant, MissedTickBehavior, interval, sleep_until};
@@ -400,7 +401,8 @@ impl Driver {
                     continue;
                 }
                 let Fanout { tier, level, backlog, arrived, .. } = *fanout;
-                link.perishable(Offer::Voice { datagram: fanout.datagram.clone(), tier, level, backlog, arrived });
+                let sound = Sound { datagram: fanout.datagram.clone(), repeating: fanout.repeating.clone(), tier, level, backlog };
+                link.perishable(Offer::Voice { sound, arrived });
             }
         }
     }

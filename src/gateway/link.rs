@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use engine::sched;
-use engine::sched::line::{Line, Packet};
+use engine::sched::line::{Line, Packet, Sound};
 use tokio::sync::mpsc;
 use tracing::error;
 use transport::config::Port;
@@ -19,7 +19,7 @@ use transport::congestion::Rate;
 use transport::endpoint::Connection;
 use transport::identity::Certified;
 use transport::link::{self, Command, Counters, Inbound, Next, Outbox, Room};
-use wire::{Level, Reason, SessionId, Tier};
+use wire::{Reason, SessionId};
 
 use crate::lobby::Waiting;
 
@@ -35,18 +35,12 @@ pub(crate) enum Offer {
     Message(Bytes),
     /// A voice frame.
     Voice {
-        /// Shared between all listeners.
-        datagram: Bytes,
-        /// For its class.
-        tier: Tier,
-        /// For the order inside normal voice.
-        level: Level,
-        /// Of the beginning of a spurt: exempt from the deadline.
-        backlog: bool,
+        /// Its bytes are shared between listeners.
+        sound: Sound,
         /// When it arrived at this gateway: its deadline counts from there.
         arrived: Instant,
     },
-    /// A heartbeat.
+    /// A heartbeat or a report of loss.
     Signal(Bytes),
     /// The link's rate from now on, in kbit/s.
     Rate(u32),
@@ -165,7 +159,7 @@ impl Outbox for Queue {
     fn offer(&mut self, offer: Offer, now: Instant) -> Result<(), Reason> {
         let taken = match offer {
             Offer::Message(frame) => self.line.message(frame, now),
-            Offer::Voice { datagram, tier, level, backlog, arrived } => self.line.voice(datagram, tier, level, backlog, arrived),
+            Offer::Voice { sound, arrived } => self.line.voice(sound, arrived, now),
             Offer::Signal(datagram) => self.line.signal(datagram, now),
             Offer::Rate(rate_kbps) => {
                 self.line.set_rate(Some(rate_kbps));

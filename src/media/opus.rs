@@ -12,6 +12,7 @@ use bytes::Bytes;
 use opus::{Application, Bandwidth, Bitrate, Channels, Signal};
 use thiserror::Error;
 use wire::datagram::PAYLOAD_MAX_BYTES;
+use wire::opus::carries_fec;
 
 use crate::pcm::{FRAME_MS, FRAME_SAMPLES, Frame, VOICE_HZ, from_unit, to_unit};
 
@@ -243,19 +244,6 @@ impl Decoder {
 /// Every error of the decoder on bytes from the network says the same: they are no packet.
 fn invalid(_: opus::Error) -> PacketFault {
     PacketFault::Invalid
-}
-
-/// Whether the payload carries a copy of the frame before it (RFC 6716 sections 3.1, 4.2.3 and 4.2.4).
-///
-/// Reads what our own encoder and every usual one sends: one mono SILK or hybrid frame of 20 ms per packet. There the
-/// first byte of the frame starts with its activity flag, followed by the flag of the copy.
-fn carries_fec(payload: &[u8]) -> bool {
-    const CONFIG_SHIFT: u8 = 3;
-    const FIRST_CELT_CONFIG: u8 = 16;
-    const STEREO_OR_SEVERAL_FRAMES: u8 = 0b111;
-    const COPY_FLAG: u8 = 0x40;
-    let [toc, first, ..] = payload else { return false };
-    toc >> CONFIG_SHIFT < FIRST_CELT_CONFIG && toc & STEREO_OR_SEVERAL_FRAMES == 0 && first & COPY_FLAG != 0
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Datagrams: voice, heartbeats, and the repeated emergency request.
+//! Datagrams: voice, heartbeats, loss reports, and the repeated emergency request.
 //!
 //! One voice frame is one datagram, the same bytes for every listener of a gateway. The talk state (talkgroup, spurt,
 //! tier) is in every frame, so a lost control message heals with the next 20 ms.
@@ -19,9 +19,12 @@
 //!
 //!  heartbeat   | kind 2| rsv 0 |  sequence (4 bytes)  |  newest heard (4 bytes)  |
 //!  emergency   | kind 3| rsv 0 |  one Control message (protobuf), a floor request  |
+//!  report      | kind 4| rsv 0 |  frames (4 bytes)  |  lost (4 bytes)  |  runs (4 bytes)  |
 //! ```
 //!
 //! The reserved bits are sent as 0. A datagram of another kind or with a reserved bit set is from a later version and is dropped.
+
+use std::cmp::Reverse;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -40,6 +43,7 @@ pub const REPEATS_MAX: usize = 2;
 const KIND_VOICE: u8 = 0x10;
 const KIND_HEARTBEAT: u8 = 0x20;
 const KIND_EMERGENCY: u8 = 0x30;
+const KIND_REPORT: u8 = 0x40;
 const FLAG_FIRST: u8 = 0x80;
 const FLAG_LAST: u8 = 0x40;
 const TIER_SHIFT: u8 = 4;
@@ -55,6 +59,8 @@ pub enum Datagram {
     Heartbeat(Heartbeat),
     /// An emergency floor request, repeated beside the stream until answered.
     Emergency(Box<Message>),
+    /// What the receiver of voice has missed, for whoever sent it.
+    Report(Report),
 }
 
 /// A voice frame with its header.
@@ -98,6 +104,17 @@ pub struct Heartbeat {
     pub echo: u32,
 }
 
+/// What a receiver of voice counted on this hop since the session began, modulo 2^32. A frame that came only as a repeat was lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Frames that came or should have come.
+    pub frames: u32,
+    /// Those of them that were lost.
+    pub lost: u32,
+    /// How many times one or several in a row were.
+    pub runs: u32,
+}
+
 /// The one error that reading a number can give.
 fn truncated(_: bytes::TryGetError) -> DecodeError {
     DecodeError::Truncated { what: "datagram" }
@@ -122,6 +139,14 @@ impl Datagram {
                 out.extend_from_slice(&body);
                 out.freeze()
             }
+            Self::Report(report) => {
+                let mut out = BytesMut::with_capacity(13);
+                out.put_u8(KIND_REPORT);
+                out.put_u32(report.frames);
+                out.put_u32(report.lost);
+                out.put_u32(report.runs);
+                out.freeze()
+            }
         }
     }
 
@@ -138,6 +163,11 @@ impl Datagram {
                 let echo = bytes.try_get_u32().map_err(truncated)?;
                 Ok(Some(Self::Heartbeat(Heartbeat { seq, echo })))
             }
+            KIND_REPORT => {
+                let [frames, lost, runs] = [bytes.try_get_u32(), bytes.try_get_u32(), bytes.try_get_u32()];
+                let report = Report { frames: frames.map_err(truncated)?, lost: lost.map_err(truncated)?, runs: runs.map_err(truncated)? };
+                Ok(Some(Self::Report(report)))
+            }
             KIND_EMERGENCY => Ok(Message::decode(&bytes)?.map(|message| Self::Emergency(Box::new(message)))),
             _ => Ok(None),
         }
@@ -148,6 +178,16 @@ impl Voice {
     /// Whether this is a hold beat: no sound, but the talker lives.
     pub fn is_hold(&self) -> bool {
         self.payload.is_empty()
+    }
+
+    /// The earlier frames that this one repeats, as frames of their own, earliest first.
+    pub fn repeated(&self) -> impl Iterator<Item = Self> {
+        let mut repeats: Vec<&Repeat> = self.repeats.iter().filter(|repeat| u16::from(repeat.back) <= self.seq.0).collect();
+        repeats.sort_unstable_by_key(|repeat| Reverse(repeat.back));
+        repeats.into_iter().map(|repeat| {
+            let seq = Seq(self.seq.0 - u16::from(repeat.back));
+            Self { seq, first: seq == Seq(0), last: false, repeats: Vec::new(), payload: repeat.payload.clone(), ..*self }
+        })
     }
 
     /// The bytes of the datagram. Repeats above [`REPEATS_MAX`] and payloads above [`PAYLOAD_MAX_BYTES`] are left out.
@@ -241,8 +281,27 @@ mod tests {
     }
 
     #[test]
+    fn repeats_are_frames_of_their_own_in_the_order_in_which_they_were_spoken() {
+        let repeat = |back, payload| Repeat { back, payload: Bytes::from_static(payload) };
+        let voice = Voice {
+            handle: Handle(3),
+            spurt: Spurt::from_bits(7),
+            seq: Seq(2),
+            first: false,
+            last: true,
+            tier: Tier::Peril,
+            encrypted: true,
+            repeats: vec![repeat(1, b"one"), repeat(2, b"two"), repeat(3, b"before the first")],
+            payload: Bytes::new(),
+        };
+        let frame = |seq, first, payload| Voice { seq: Seq(seq), first, last: false, repeats: Vec::new(), payload, ..voice.clone() };
+        let two = [frame(0, true, Bytes::from_static(b"two")), frame(1, false, Bytes::from_static(b"one"))];
+        assert_eq!(voice.repeated().collect::<Vec<_>>(), two);
+    }
+
+    #[test]
     fn later_kinds_are_dropped_and_reserved_flags_refused() {
-        assert_eq!(Datagram::decode(Bytes::from_static(&[0x40, 1, 2])), Ok(None));
+        assert_eq!(Datagram::decode(Bytes::from_static(&[0x50, 1, 2])), Ok(None));
         assert_eq!(Datagram::decode(Bytes::from_static(&[0x11, 1, 2])), Ok(None));
         assert!(Datagram::decode(Bytes::from_static(&[0x10, 0x01, 0, 0, 0, 0, 0, 0, 0, 0])).is_err());
         assert!(Datagram::decode(Bytes::new()).is_err());

@@ -17,6 +17,7 @@ pub mod display;
 pub mod error;
 pub mod frame;
 pub mod ids;
+pub mod opus;
 pub mod priority;
 #[cfg(test)]
 mod protocol_md_tests;

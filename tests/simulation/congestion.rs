@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use engine::sched;
-use engine::sched::line::{Line, Packet, TooSlow};
+use engine::sched::line::{Line, Packet, Sound, TooSlow};
 use pki::{Authority, Kind, Lifetime, Request};
 use quinn::congestion::{BbrConfig, CubicConfig, NewRenoConfig};
 use testkit::{Link, Net, clock};
@@ -130,7 +130,8 @@ impl Outbox for Queue {
     type Offer = (Bytes, Tier);
 
     fn offer(&mut self, (frame, tier): Self::Offer, now: std::time::Instant) -> Result<(), Reason> {
-        self.0.voice(frame, tier, Level::default(), false, now).map_err(|TooSlow| Reason::TooSlow)
+        let sound = Sound { datagram: frame, repeating: None, tier, level: Level::default(), backlog: false };
+        self.0.voice(sound, now, now).map_err(|TooSlow| Reason::TooSlow)
     }
 
     fn next(&mut self, now: std::time::Instant, room: Room) -> Next {

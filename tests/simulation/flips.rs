@@ -72,9 +72,9 @@ fn a_flipped_bit_costs_what_a_lost_packet_costs() {
         );
         writeln!(std::io::stderr(), "{line}").expect("stderr");
         assert!(none == 0 && flipped > 200, "{line}");
-        // Three links in a row, and nothing else in between.
+        // Three links in a row let so much through; what repeats bring back comes on top.
         let through = (1.0 - share).powi(3);
-        assert!((garbled - through).abs() < 0.03 && (garbled - lost).abs() < 0.04, "{line}, of {:.1} %", through * 100.0);
+        assert!(garbled > through - 0.03 && (garbled - lost).abs() < 0.04, "{line}, of {:.1} %", through * 100.0);
     }
 }
 

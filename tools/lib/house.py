@@ -49,13 +49,14 @@ LIBRARIES = {
 MODULES = {
     # module of the engine: its siblings that it may use. Only hub and handset compose; what all share lies in lib.rs.
     "capacity": ["sched"],
-    "hub": ["capacity", "floor", "gate", "holddown", "liveness", "plan"],
-    "handset": ["floor", "gate", "jitter", "liveness"],
+    "hub": ["capacity", "floor", "gate", "holddown", "liveness", "loss", "plan"],
+    "handset": ["floor", "gate", "jitter", "liveness", "loss", "sched"],
     "floor": ["plan"],
     "gate": [],
     "holddown": [],
     "jitter": [],
     "liveness": [],
+    "loss": [],
     "outbox": [],
     "plan": [],
     "planted": [],

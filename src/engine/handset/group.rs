@@ -11,9 +11,11 @@ use wire::{Handle, Identity, Priority, RequestId, Seq, Spurt, TalkgroupId, Tier}
 use super::{Event, Permit, Transmit};
 use crate::floor::participant::{Out, Participant, State, Tell};
 use crate::gate::{Admit, Gate};
-use crate::jitter::{self, JitterBuffer, Playout};
+use crate::jitter::{self, Came, JitterBuffer, Playout};
 use crate::liveness::UNIT_HURRY;
+use crate::loss::{History, Repeats};
 use crate::planted::{self, Fault};
+use crate::sched::line::Sound;
 use crate::{Deadline, earliest};
 
 /// Frames spoken before the grant that are kept: 300 ms. When more come, the earliest goes.
@@ -65,6 +67,9 @@ pub(super) struct Group {
     frames_sent: u64,
     /// The last frame, how often it is still to be sent, and when.
     copies: Option<(Transmit, u8, Instant)>,
+    /// The newest frames sent, and how many of them the next one repeats.
+    history: History,
+    repeats: Repeats,
     gate: Gate,
     jitter: JitterBuffer,
     /// The spurt whose first frame has been played.
@@ -92,6 +97,8 @@ impl Group {
             last_sent: None,
             frames_sent: 0,
             copies: None,
+            history: History::default(),
+            repeats: Repeats::NONE,
             gate: Gate::new(Spurt::from_bits(0)),
             jitter: JitterBuffer::new(),
             heard: None,
@@ -100,6 +107,11 @@ impl Group {
             interrupted: None,
             missed: None,
         }
+    }
+
+    /// Frames repeat so many of those before them from now on.
+    pub(super) fn set_repeats(&mut self, repeats: Repeats) {
+        self.repeats = repeats;
     }
 
     pub(super) fn handle(&self) -> Option<Handle> {
@@ -219,10 +231,12 @@ impl Group {
             payload: payload.unwrap_or_default(),
         };
         let (tier, level, backlog) = (sending.tier, self.priority.level, sending.next < sending.backlog_end);
+        self.history.push(&voice);
+        let repeating = self.history.repeating(&voice, self.repeats).map(|voice| voice.encode());
         self.last_sent = Some(sending.next);
         self.frames_sent += 1;
         sending.next = sending.next.next();
-        let transmit = Transmit::Voice { datagram: voice.encode(), tier, level, backlog };
+        let transmit = Transmit::Voice(Sound { datagram: voice.encode(), repeating, tier, level, backlog });
         out.push_back(transmit.clone());
         Some(transmit)
     }
@@ -373,7 +387,15 @@ impl Group {
         events.push_back(Event::Idle(self.id.clone(), idle.spurt, idle.is_lost()));
     }
 
+    /// A voice frame, and earlier ones that it carries along: those that have not come themselves are taken in before it.
     pub(super) fn handle_voice(&mut self, voice: Voice, now: Instant) {
+        for earlier in voice.repeated() {
+            self.handle_frame(earlier, Came::Repeated, now);
+        }
+        self.handle_frame(voice, Came::Itself, now);
+    }
+
+    fn handle_frame(&mut self, voice: Voice, came: Came, now: Instant) {
         let before = self.gate.newest();
         match self.gate.admit_from_source(voice.spurt, voice.seq) {
             Admit::Begins => {
@@ -384,8 +406,10 @@ impl Group {
             Admit::Pass | Admit::Duplicate | Admit::Stale => {}
         }
         // After the last frame only the arbiter's word is awaited.
-        self.awaits_voice((!voice.last).then_some(now));
-        self.jitter.insert(voice.spurt, voice.seq, voice.payload, voice.last, now);
+        if came == Came::Itself {
+            self.awaits_voice((!voice.last).then_some(now));
+        }
+        self.jitter.take(voice.spurt, voice.seq, voice.payload, voice.last, came, now);
     }
 
     /// More of the spurt under way is to come, or nothing is.

@@ -13,11 +13,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use wire::control::{Affiliated, FarSide, Floor, Granted, Hello, Message, Taken};
 use wire::datagram::{Datagram, Heartbeat};
-use wire::{DenyCause, Identity, Level, Priority, Reason, RequestId, RevokeCause, Seq, Spurt, TalkgroupId, Tier};
+use wire::{DenyCause, Identity, Priority, Reason, RequestId, RevokeCause, Seq, Spurt, TalkgroupId};
 
 use crate::earliest;
 use crate::jitter::{self, Playout};
 use crate::liveness::{Liveness, UNIT_HURRY, UNIT_INTERVAL, UNIT_LIMIT};
+use crate::loss::{Chooser, Meter, Repeats};
+use crate::sched::line::Sound;
 use group::Group;
 
 /// Something for the link.
@@ -26,17 +28,8 @@ pub enum Transmit {
     /// A control message.
     Control(Message),
     /// A voice frame.
-    Voice {
-        /// The datagram.
-        datagram: Bytes,
-        /// For the scheduler's class.
-        tier: Tier,
-        /// For the order inside normal voice.
-        level: Level,
-        /// Spoken before the grant: exempt from the deadline.
-        backlog: bool,
-    },
-    /// A heartbeat or repeated emergency request, for a class of its own.
+    Voice(Sound),
+    /// A heartbeat, report of loss or repeated emergency request, for a class of its own.
     Datagram(Bytes),
 }
 
@@ -107,6 +100,9 @@ pub struct Handset {
     /// The certified identity of whoever is connected.
     dialled: Option<Identity>,
     liveness: Option<Liveness>,
+    /// What the gateway's voice loses on the way here, and what the gateway says of ours.
+    meter: Meter,
+    chooser: Chooser,
     out: VecDeque<Transmit>,
     events: VecDeque<Event>,
 }
@@ -119,6 +115,8 @@ impl Handset {
             next_request: 0,
             dialled: None,
             liveness: None,
+            meter: Meter::default(),
+            chooser: Chooser::default(),
             out: VecDeque::new(),
             events: VecDeque::new(),
         }
@@ -142,7 +140,9 @@ impl Handset {
     /// Joins one more talkgroup.
     pub fn join(&mut self, talkgroup: TalkgroupId) {
         if !self.groups.contains_key(&talkgroup) {
-            self.groups.insert(talkgroup.clone(), Group::new(talkgroup.clone()));
+            let mut group = Group::new(talkgroup.clone());
+            group.set_repeats(self.chooser.choice());
+            self.groups.insert(talkgroup.clone(), group);
             if self.is_connected() {
                 self.out.push_back(Transmit::Control(Message::Affiliate(talkgroup)));
             }
@@ -172,7 +172,9 @@ impl Handset {
     /// The connection is gone; whatever was asked or held ends.
     pub fn handle_disconnected(&mut self, now: Instant) {
         (self.dialled, self.liveness) = (None, None);
+        (self.meter, self.chooser) = (Meter::default(), Chooser::default());
         for group in self.groups.values_mut() {
+            group.set_repeats(Repeats::NONE);
             group.disconnected(now, &mut self.out, &mut self.events);
         }
         self.out.clear();
@@ -234,8 +236,17 @@ impl Handset {
         match Datagram::decode(bytes) {
             Ok(Some(Datagram::Voice(voice))) => {
                 if let Some(group) = self.groups.values_mut().find(|group| group.handle() == Some(voice.handle)) {
+                    self.meter.note(&voice);
                     group.handle_voice(voice, now);
                 }
+                if let Some(report) = self.meter.report(now) {
+                    self.out.push_back(Transmit::Datagram(Datagram::Report(report).encode()));
+                }
+            }
+            Ok(Some(Datagram::Report(report))) => {
+                self.chooser.handle_report(report);
+                let repeats = self.chooser.choice();
+                self.groups.values_mut().for_each(|group| group.set_repeats(repeats));
             }
             Ok(Some(Datagram::Heartbeat(Heartbeat { echo, .. }))) => {
                 if let Some(liveness) = &mut self.liveness {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use wire::control::{Affiliated, Floor, FloorBody, Granted, Message, Rights, Welcome};
-use wire::datagram::{Datagram, Heartbeat, Voice};
+use wire::datagram::{Datagram, Heartbeat, Repeat, Report, Voice};
 use wire::{Handle, Identity, Priority, Reason, Seq, Spurt, TalkgroupId, Tier};
 
 use super::{Event, Handset, Permit, Transmit};
@@ -120,7 +120,79 @@ fn what_was_spoken_before_the_grant_keeps_its_time_when_a_border_renumbers_the_s
     grant(&mut handset, 2);
     (0..12).for_each(|_| speak(&mut handset));
     let sent = std::iter::from_fn(|| handset.poll_transmit());
-    let exempt: Vec<bool> = sent.filter_map(|sent| if let Transmit::Voice { backlog, .. } = sent { Some(backlog) } else { None }).collect();
+    let exempt: Vec<bool> = sent.filter_map(|sent| if let Transmit::Voice(sound) = sent { Some(sound.backlog) } else { None }).collect();
     // Ten that waited, and the ten after them that wait behind those, whatever number they go by.
     assert_eq!(exempt, [[true; 20].as_slice(), &[false; 4]].concat());
+}
+
+#[test]
+fn a_talker_repeats_what_its_gateway_misses_and_the_copies_of_the_last_frame_too() {
+    let (talkgroup, now): (TalkgroupId, _) = ("nl/pol-1".parse().unwrap(), epoch());
+    let mut handset = joined(now);
+    let request = handset.press(&talkgroup, Priority::default(), Permit::Instant, now).unwrap();
+    let granted = Granted { request, spurt: Spurt::from_bits(1), duration_s: 30, tier: Tier::Normal, own_side_only: false };
+    let body = FloorBody::Granted(granted);
+    handset.handle_message(Message::Floor(Floor { talkgroup: talkgroup.clone(), party: None, body }), now);
+    let speak = |handset: &mut Handset, count: u8| (0..count).for_each(|n| handset.speak(&talkgroup, Some(Bytes::copy_from_slice(&[n]))));
+    let backs = |handset: &mut Handset| -> Vec<Vec<u8>> {
+        let sounds =
+            std::iter::from_fn(|| handset.poll_transmit()).filter_map(|t| if let Transmit::Voice(sound) = t { Some(sound) } else { None });
+        sounds
+            .map(|sound| match sound.repeating.map(Datagram::decode) {
+                None => Vec::new(),
+                Some(Ok(Some(Datagram::Voice(voice)))) => voice.repeats.iter().map(|repeat| repeat.back).collect(),
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    };
+    speak(&mut handset, 5);
+    assert_eq!(backs(&mut handset), [[0; 0]; 5]);
+    handset.handle_datagram(Datagram::Report(Report { frames: 100, lost: 5, runs: 5 }).encode(), now);
+    speak(&mut handset, 2);
+    assert_eq!(backs(&mut handset), [[1]; 2]);
+    handset.handle_datagram(Datagram::Report(Report { frames: 200, lost: 25, runs: 9 }).encode(), now);
+    speak(&mut handset, 1);
+    handset.key_up(&talkgroup, now);
+    handset.handle_timeout(now + ms(20));
+    handset.handle_timeout(now + ms(40));
+    assert_eq!(backs(&mut handset), [[2, 4]; 4]);
+}
+
+#[test]
+fn what_came_only_as_a_repeat_is_heard_counted_and_told() {
+    let start = epoch();
+    let mut handset = joined(start);
+    let payload = |seq: u16| Bytes::copy_from_slice(&seq.to_be_bytes());
+    let mut played = 0;
+    for seq in 0..200_u16 {
+        let at = start + ms(1_000 + 20 * u64::from(seq));
+        if seq % 10 != 5 {
+            let (handle, spurt, tier) = (Handle(1), Spurt::from_bits(1), Tier::Normal);
+            let repeats = seq.checked_sub(1).map(|before| Repeat { back: 1, payload: payload(before) }).into_iter().collect();
+            let voice = Voice {
+                handle,
+                spurt,
+                seq: Seq(seq),
+                first: seq == 0,
+                last: false,
+                tier,
+                encrypted: false,
+                repeats,
+                payload: payload(seq),
+            };
+            handset.handle_datagram(voice.encode(), at);
+        }
+        let talkgroup = "nl/pol-1".parse().unwrap();
+        played += usize::from(handset.playout(&talkgroup, at + ms(1)).is_some());
+    }
+    let stats = handset.jitter_stats(&"nl/pol-1".parse().unwrap()).unwrap();
+    assert!(stats.repaired >= 19 && stats.concealed == 0 && played > 190, "{stats:?}");
+    let sent: Vec<Transmit> = std::iter::from_fn(|| handset.poll_transmit()).collect();
+    let reports = sent.iter().filter_map(|sent| match sent {
+        Transmit::Datagram(bytes) => Datagram::decode(bytes.clone()).ok().flatten(),
+        Transmit::Control(_) | Transmit::Voice(_) => None,
+    });
+    let lost: Vec<u32> =
+        reports.filter_map(|datagram| if let Datagram::Report(report) = datagram { Some(report.lost) } else { None }).collect();
+    assert!(lost.len() >= 7 && lost.last() >= Some(&17) && lost.is_sorted(), "{lost:?}");
 }

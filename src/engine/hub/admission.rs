@@ -1,4 +1,5 @@
-//! Who may cross the border links: after every input the spurts of all talkgroups are shared out among what each link carries.
+//! Who may cross the border links: after every input the spurts of all talkgroups are shared out among what each link carries, and
+//! what they leave among their repeats.
 //!
 //! Nothing is booked: which spurts there are is asked of the views each time, so that nothing can be booked wrongly, however a spurt began,
 //! ended, was raised, renumbered or taken over from a time alone. Each gateway judges what it sends itself; the other direction is the
@@ -7,13 +8,12 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use wire::{Identity, SessionId, TalkgroupId};
+use wire::{Identity, SessionId, TalkgroupId, Tier};
 
 use super::Hub;
 use crate::capacity::{self, Crossing};
-
-/// What version 1 repeats of each frame.
-const REPEATS: u8 = 0;
+use crate::loss::Repeats;
+use crate::plan::Peer;
 
 /// How a border link is used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,6 +66,23 @@ impl Hub {
             let others = crossings.iter().filter(|(other, _)| other != id).map(|(_, crossing)| crossing.priority.tier);
             view.set_full(session, capacity::full_for(capacity, others));
         }
+        self.share_repeats(session);
+    }
+
+    /// Gives the repeats that the other side's reports call for what the spurts leave of the link.
+    pub(super) fn share_repeats(&mut self, session: SessionId) {
+        let wanted = self.sessions.get(&session).map(|entry| entry.chooser.choice()).unwrap_or_default();
+        let rate_kbps = self.peer_of(session).map_or(0, |peer| peer.rate_kbps);
+        if wanted == Repeats::NONE {
+            return self.views.values_mut().for_each(|view| view.set_repeats(session, Repeats::NONE));
+        }
+        let crossing = self.crossings(session).into_iter().filter(|(_, crossing)| crossing.passes);
+        let crossing: Vec<(TalkgroupId, Tier)> = crossing.map(|(id, crossing)| (id, crossing.priority.tier)).collect();
+        let tiers: Vec<Tier> = crossing.iter().map(|(_, tier)| *tier).collect();
+        for (id, view) in self.views.iter_mut().filter(|(_, view)| view.far.contains_key(&session)) {
+            let tier = crossing.iter().find(|(other, _)| other == id).map_or(Tier::Normal, |(_, tier)| *tier);
+            view.set_repeats(session, wanted.at_most(capacity::repeats(rate_kbps, wanted.count(), &tiers, tier)));
+        }
     }
 
     fn crossings(&self, session: SessionId) -> Vec<(TalkgroupId, Crossing)> {
@@ -73,17 +90,20 @@ impl Hub {
     }
 
     fn capacity_of(&self, session: SessionId) -> usize {
+        self.peer_of(session).map_or(usize::MAX, |peer| capacity::spurts(peer.rate_kbps))
+    }
+
+    fn peer_of(&self, session: SessionId) -> Option<&Peer> {
         let identity = self.peers.get(&session).map(|peer| &peer.identity);
-        let peer = self.plan.peers.iter().find(|peer| Some(&peer.identity()) == identity);
-        peer.map_or(usize::MAX, |peer| capacity::spurts(peer.rate_kbps, REPEATS))
+        self.plan.peers.iter().find(|peer| Some(&peer.identity()) == identity)
     }
 
     /// How the link to a peer is used, over this session if it is up.
-    pub(super) fn use_of(&self, peer: &crate::plan::Peer, session: Option<SessionId>) -> Use {
+    pub(super) fn use_of(&self, peer: &Peer, session: Option<SessionId>) -> Use {
         let crossings = session.map_or_else(Vec::new, |session| self.crossings(session));
         let (crossing, suspended): (Vec<_>, Vec<_>) = crossings.into_iter().partition(|(_, crossing)| crossing.passes);
         Use {
-            capacity: capacity::spurts(peer.rate_kbps, REPEATS),
+            capacity: capacity::spurts(peer.rate_kbps),
             crossing: crossing.len(),
             suspended: suspended.into_iter().map(|(id, _)| id).collect(),
             refused: self.refused.get(&peer.identity()).copied().unwrap_or(0),

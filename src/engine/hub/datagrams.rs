@@ -1,10 +1,10 @@
-//! Datagrams of units and peers: voice, heartbeats, and the repeats of emergency requests.
+//! Datagrams of units and peers: voice, heartbeats, reports of loss, and the repeats of emergency requests.
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use wire::control::{Floor, FloorBody, Message, Revoke};
-use wire::datagram::{Datagram, Heartbeat};
+use wire::datagram::{Datagram, Heartbeat, Report, Voice};
 use wire::{Reason, RequestId, RevokeCause, SessionId, Spurt, TalkgroupId};
 
 use super::limits::{Sort, Verdict};
@@ -56,6 +56,7 @@ impl Hub {
             Ok(Some(Datagram::Voice(voice))) if is_peer => self.handle_voice_of_peer(session, Frame { voice: &voice, bytes, arrived }, now),
             Ok(Some(Datagram::Voice(voice))) => self.handle_voice_of_unit(session, Frame { voice: &voice, bytes, arrived }, now),
             Ok(Some(Datagram::Heartbeat(beat))) => self.handle_heartbeat(session, beat, now),
+            Ok(Some(Datagram::Report(report))) => self.handle_report(session, report, now),
             Ok(Some(Datagram::Emergency(message))) => self.handle_emergency_datagram(session, *message, now),
             // Of a later version: it counts, and means nothing here.
             Ok(None) if is_peer => {}
@@ -88,6 +89,9 @@ impl Hub {
     fn handle_voice_of_unit(&mut self, session: SessionId, frame: Frame<'_>, now: Instant) {
         let voice = frame.voice;
         let verdict = self.judge_datagram(session, Sort::Frame, now);
+        if verdict == Verdict::Pass {
+            self.note_loss(session, voice, now);
+        }
         let Some(view) = self.handles.get(&voice.handle).and_then(|id| self.views.get_mut(id)) else { return };
         match verdict {
             Verdict::Pass if view.lacks_grant(session, now) => {
@@ -106,8 +110,11 @@ impl Hub {
     fn handle_voice_of_peer(&mut self, session: SessionId, frame: Frame<'_>, now: Instant) {
         let (Some(peer), Some(entry)) = (self.peers.get(&session), self.sessions.get_mut(&session)) else { return };
         if !entry.limits.peer_frame(peer.bridges, now) {
-            self.out.misbehaved(session, "more voice than its bridges carry", now);
-        } else if let Some(view) = peer.handles.get(&frame.voice.handle).and_then(|id| self.views.get_mut(id)) {
+            return self.out.misbehaved(session, "more voice than its bridges carry", now);
+        }
+        self.note_loss(session, frame.voice, now);
+        let Some(peer) = self.peers.get(&session) else { return };
+        if let Some(view) = peer.handles.get(&frame.voice.handle).and_then(|id| self.views.get_mut(id)) {
             view.voice(session, frame, now, &mut self.out);
         }
     }
@@ -127,6 +134,35 @@ impl Hub {
     fn revoke_voice(&mut self, session: SessionId, talkgroup: TalkgroupId, spurt: Spurt) {
         let revoke = Revoke { request: RequestId(0), spurt, cause: RevokeCause::NoPermission, grace_ms: 0 };
         self.out.control(session, Message::Floor(Floor { talkgroup, party: None, body: FloorBody::Revoke(revoke) }));
+    }
+
+    /// Counts a frame, and tells its sender what is lost if that is due.
+    fn note_loss(&mut self, session: SessionId, voice: &Voice, now: Instant) {
+        let Some(entry) = self.sessions.get_mut(&session) else { return };
+        entry.meter.note(voice);
+        if let Some(report) = entry.meter.report(now) {
+            self.out.outputs.push_back(Output::Datagram(session, Datagram::Report(report).encode()));
+        }
+    }
+
+    /// What the other side has missed of our voice: repeats are chosen by it.
+    fn handle_report(&mut self, session: SessionId, report: Report, now: Instant) {
+        let is_unit = !self.peers.contains_key(&session);
+        if is_unit && self.judge_datagram(session, Sort::Beat, now) != Verdict::Pass {
+            return;
+        }
+        let Some(entry) = self.sessions.get_mut(&session) else { return };
+        let before = entry.chooser.choice();
+        entry.chooser.handle_report(report);
+        let choice = entry.chooser.choice();
+        if choice == before {
+            return;
+        }
+        if is_unit {
+            self.views.values_mut().filter(|view| view.members.contains_key(&session)).for_each(|view| view.set_repeats(session, choice));
+        } else {
+            self.share_repeats(session);
+        }
     }
 
     fn handle_heartbeat(&mut self, session: SessionId, beat: Heartbeat, now: Instant) {

@@ -13,7 +13,7 @@ use wire::control::Message;
 
 /// Voice frames of a unit: 50 a second and room for the 300 ms spoken before a grant, thrice repeated last frames, and jitter.
 const FRAMES: Rate = Rate { every: Duration::from_micros(16_667), burst: 64 };
-/// Heartbeats of a unit, which beats once a second, and five times a second while no echo comes.
+/// Heartbeats of a unit, which beats once a second, and five times a second while no echo comes; and its reports of loss, two a second.
 const BEATS: Rate = Rate { every: Duration::from_millis(100), burst: 20 };
 /// Emergency requests of a unit as datagrams: ten a second while it is not answered.
 const REPEATS: Rate = Rate { every: Duration::from_millis(50), burst: 20 };

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `mod.rs` | sessions and dispatch |
 //! | `units.rs` | messages of units |
-//! | `datagrams.rs` | voice, heartbeats, repeated emergency requests |
+//! | `datagrams.rs` | voice, heartbeats, reports of loss, repeated emergency requests |
 //! | `peers.rs` | sessions with gateways: who may have one, messages, heartbeat |
 //! | `setup.rs` | how a bridge comes up and goes: agreements, sync |
 //! | `view/` | one talkgroup: members, arbiter or home, gate, fan-out |
@@ -15,7 +15,7 @@
 //! | `asked.rs` | what that side has asked of the home |
 //! | `bridges.rs` | whether both sides agree |
 //! | `rights.rs` | who may claim what |
-//! | `admission.rs` | whose voice crosses a border link that is full |
+//! | `admission.rs` | whose voice crosses a border link that is full, and with how many repeats |
 //! | `limits.rs` | how much one identity may ask |
 //! | `blame.rs` | who misbehaves, without crowding out the log |
 //! | `status.rs` | a snapshot for people |
@@ -44,6 +44,7 @@ use wire::control::{Hello, Message, Talker, Welcome};
 use wire::{Authority, Epoch, Handle, Identity, Kind, Reason, RequestId, RevokeCause, SessionId, TalkgroupId};
 
 use crate::earliest;
+use crate::loss::{Chooser, Meter};
 use crate::plan::Plan;
 use admission::Refused;
 pub use admission::Use;
@@ -97,6 +98,9 @@ struct Session {
     released: Option<RequestId>,
     unheard: Unheard,
     limits: Limits,
+    /// What its voice loses on the way here, and what it says of ours.
+    meter: Meter,
+    chooser: Chooser,
 }
 
 /// The gateway's brain.
@@ -203,8 +207,9 @@ impl Hub {
             self.out.control(session, Message::Hello(Hello::ours()));
         }
         self.out.blame.begin(session, caller.identity.clone());
-        self.sessions
-            .insert(session, Session { caller, stage, since: now, released: None, unheard: Unheard::default(), limits: Limits::default() });
+        let (unheard, limits) = (Unheard::default(), Limits::default());
+        let (meter, chooser) = (Meter::default(), Chooser::default());
+        self.sessions.insert(session, Session { caller, stage, since: now, released: None, unheard, limits, meter, chooser });
     }
 
     /// A control message arrived.

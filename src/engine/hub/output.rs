@@ -17,13 +17,13 @@ pub enum Output {
     Control(SessionId, Message),
     /// One voice frame for many.
     Voice(Fanout),
-    /// A heartbeat.
+    /// A heartbeat or a report of loss.
     Datagram(SessionId, Bytes),
     /// End the session; after what was sent before.
     Close(SessionId, Reason),
 }
 
-/// One voice frame and everybody who hears it.
+/// One voice frame and everybody who hears it with the same repeats; those who hear it with others have a fan-out of their own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fanout {
     /// The listeners, shared between frames.
@@ -32,6 +32,8 @@ pub struct Fanout {
     pub except: SessionId,
     /// The datagram, shared between listeners.
     pub datagram: Bytes,
+    /// The same with repeats of earlier frames, where they are wanted and there are any.
+    pub repeating: Option<Bytes>,
     /// For the scheduler's class.
     pub tier: Tier,
     /// For the order inside normal voice.

@@ -57,11 +57,13 @@ impl Hub {
     fn affiliate(&mut self, session: SessionId, talkgroup: TalkgroupId, now: Instant) {
         let Some(caller) = self.caller(session).cloned() else { return };
         let joined = self.views.values().filter(|view| view.members.contains_key(&session)).count();
+        let choice = self.sessions.get(&session).map(|entry| entry.chooser.choice()).unwrap_or_default();
         let refusal = match self.views.get_mut(&talkgroup) {
             None => Reason::UnknownTalkgroup,
             Some(view) if !view.plan.admits(&caller.identity) => Reason::NotAMember,
             Some(view) if joined < JOINS_MAX || view.members.contains_key(&session) => {
                 view.join(session, caller.talker(), now, &mut self.out);
+                view.set_repeats(session, choice);
                 return;
             }
             Some(_) => Reason::TooManyTalkgroups,

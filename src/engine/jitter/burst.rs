@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use wire::{Seq, Spurt};
 
-use super::Inserted;
+use super::{Came, Inserted};
 
 /// Frames of one spurt that wait at most: 1.28 s.
 pub(super) const FRAMES_MAX: usize = 64;
@@ -20,6 +20,7 @@ pub(super) struct Frame {
     /// The Opus packet; empty for a hold beat.
     pub(super) payload: Bytes,
     pub(super) arrived: Instant,
+    pub(super) came: Came,
 }
 
 /// What playout does in this spurt.
@@ -92,7 +93,7 @@ impl Burst {
     }
 
     /// Takes a frame in, if it is new and its turn has not passed.
-    pub(super) fn insert(&mut self, seq: Seq, payload: Bytes, now: Instant) -> Inserted {
+    pub(super) fn insert(&mut self, seq: Seq, payload: Bytes, came: Came, now: Instant) -> Inserted {
         if self.phase != Phase::Start && seq < self.cursor {
             let back = self.cursor.0 - 1 - seq.0;
             return if back < 64 && self.had >> back & 1 == 1 { Inserted::Duplicate } else { Inserted::Late };
@@ -101,10 +102,13 @@ impl Burst {
         if self.last.is_some_and(|last| seq > last) || seq.0 == u16::MAX {
             return Inserted::Late;
         }
-        if self.frames.contains_key(&seq.0) {
+        if let Some(here) = self.frames.get_mut(&seq.0) {
+            if came == Came::Itself {
+                here.came = came;
+            }
             return Inserted::Duplicate;
         }
-        self.frames.insert(seq.0, Frame { payload, arrived: now });
+        self.frames.insert(seq.0, Frame { payload, arrived: now, came });
         if self.frames.len() > FRAMES_MAX {
             self.frames.pop_first();
             return Inserted::Full;

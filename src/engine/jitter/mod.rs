@@ -42,6 +42,15 @@ const BURSTS_MAX: usize = 10;
 /// Ends not yet told; each spurt has one.
 const ENDS_MAX: usize = 8;
 
+/// How a frame came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Came {
+    /// By itself.
+    Itself,
+    /// Only along with a later one.
+    Repeated,
+}
+
 /// What became of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inserted {
@@ -90,7 +99,7 @@ pub struct Stats {
     pub received: u64,
     /// Frames played, hold beats not.
     pub played: u64,
-    /// Frames repaired from the redundancy of the next.
+    /// Frames that did not come by themselves in time and are played all the same: as repeats, or from the redundancy (FEC) of the next.
     pub repaired: u64,
     /// Ticks concealed.
     pub concealed: u64,
@@ -153,6 +162,11 @@ impl JitterBuffer {
     ///
     /// An empty payload is a hold beat: 20 ms of the source's silence. `last` marks the spurt's last frame.
     pub fn insert(&mut self, spurt: Spurt, seq: Seq, payload: Bytes, last: bool, now: Instant) -> Inserted {
+        self.take(spurt, seq, payload, last, Came::Itself, now)
+    }
+
+    /// The same for a frame that may have come along with a later one.
+    pub fn take(&mut self, spurt: Spurt, seq: Seq, payload: Bytes, last: bool, came: Came, now: Instant) -> Inserted {
         let Some(index) = self.open(spurt, now) else {
             self.stats.foreign += 1;
             return Inserted::WrongSpurt;
@@ -160,7 +174,7 @@ impl JitterBuffer {
         let plays = index == 0;
         let hold = payload.is_empty();
         let burst = &mut self.bursts[index];
-        let inserted = burst.insert(seq, payload, now);
+        let inserted = burst.insert(seq, payload, came, now);
         if last && burst.last.is_none() {
             burst.last = Some(seq);
         }

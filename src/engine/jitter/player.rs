@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use wire::Seq;
 
-use super::burst::{Burst, Pace, Phase};
-use super::{FRAME, Playout, SLACK, Stats, delay};
+use super::burst::{Burst, Frame, Pace, Phase};
+use super::{Came, FRAME, Playout, SLACK, Stats, delay};
 
 /// Longest wait for frames missing from a tail, counted from the word that the spurt has ended.
 const TAIL_WAIT: Duration = Duration::from_millis(200);
@@ -103,7 +103,10 @@ impl Player<'_> {
                 self.burst.advance();
                 self.burst.missing_run = self.burst.missing_run.saturating_add(1);
                 if gap == 1 && !next.is_empty() {
-                    self.stats.repaired += 1;
+                    // The decoder invents the frame if nothing is there to repair it from.
+                    let is_repaired = wire::opus::carries_fec(&next);
+                    self.stats.repaired += u64::from(is_repaired);
+                    self.stats.concealed += u64::from(!is_repaired);
                     return Tick::Play(Playout::Fec { next });
                 }
                 self.conceal()
@@ -131,7 +134,7 @@ impl Player<'_> {
         if self.burst.after_hold {
             return self.silence();
         }
-        self.count_played(frame.arrived, now);
+        self.count_played(&frame, now);
         Tick::Play(Playout::Frame(frame.payload))
     }
 
@@ -151,7 +154,7 @@ impl Player<'_> {
         let mut frames = Vec::new();
         for _ in 0..count {
             let frame = self.burst.advance()?;
-            self.count_played(frame.arrived, now);
+            self.count_played(&frame, now);
             frames.push(frame.payload);
         }
         self.burst.left_over = self.burst.left_over + FRAME * u32::from(count) - advance;
@@ -187,9 +190,10 @@ impl Player<'_> {
         self.delay(now).min(FRAME * u32::from(self.burst.ahead()) + self.burst.left_over)
     }
 
-    fn count_played(&mut self, arrived: Instant, now: Instant) {
+    fn count_played(&mut self, frame: &Frame, now: Instant) {
         self.stats.played += 1;
-        self.stats.delays.add(now.saturating_duration_since(arrived));
+        self.stats.repaired += u64::from(frame.came == Came::Repeated);
+        self.stats.delays.add(now.saturating_duration_since(frame.arrived));
         self.burst.played = self.burst.played.saturating_add(1);
     }
 

@@ -19,6 +19,21 @@ pub enum Packet {
     Stream(Bytes),
 }
 
+/// A voice frame for a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sound {
+    /// The datagram.
+    pub datagram: Bytes,
+    /// The same with repeats of earlier frames; sent in its place where nothing waits for it.
+    pub repeating: Option<Bytes>,
+    /// For its class.
+    pub tier: Tier,
+    /// For the order inside normal voice.
+    pub level: Level,
+    /// Of the beginning of a spurt, spoken before the grant: exempt from the deadline.
+    pub backlog: bool,
+}
+
 /// The other side does not read: 256 control messages wait. The link must close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the other side does not read its control stream")]
@@ -54,12 +69,16 @@ impl Line {
         self.scheduler.offer_chunks(Class::Control, chunks, now).map_err(too_slow)
     }
 
-    /// A voice frame that arrived here then; `backlog`: spoken before the grant, exempt from the deadline.
+    /// A voice frame that arrived here a moment ago. It goes without its repeats where they would hold up anything as urgent: on a
+    /// link that is not [free](Scheduler::is_free_for), as at the burst with which a spurt may begin, or with more voices than it has room for.
     ///
     /// # Errors
     /// Never for voice: the oldest frame goes.
-    pub fn voice(&mut self, datagram: Bytes, tier: Tier, level: Level, backlog: bool, arrived: Instant) -> Result<(), TooSlow> {
-        let (class, bytes, item) = (Class::of_voice(tier), datagram.len(), Packet::Datagram(datagram));
+    pub fn voice(&mut self, sound: Sound, arrived: Instant, now: Instant) -> Result<(), TooSlow> {
+        let Sound { datagram, repeating, tier, level, backlog } = sound;
+        let class = Class::of_voice(tier);
+        let datagram = repeating.filter(|_| self.scheduler.is_free_for(class, now)).unwrap_or(datagram);
+        let (bytes, item) = (datagram.len(), Packet::Datagram(datagram));
         if backlog {
             self.scheduler.offer_backlog(class, level, bytes, item, arrived).map_err(too_slow)
         } else {

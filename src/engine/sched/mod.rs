@@ -44,6 +44,11 @@ pub use queue::Chunk;
 use queue::{Entry, Queue};
 use share::Share;
 
+/// A link that is free again so soon counts as free: the packets of one voice are up to so much off their 20 ms.
+const FREE_SOON: Duration = Duration::from_millis(5);
+/// The same for emergency voice, which may have met a packet of somebody else.
+const FREE_SOON_EMERGENCY: Duration = Duration::from_millis(10);
+
 const CLASSES: usize = Class::ALL.len();
 
 /// Orders the packets of one link.
@@ -264,6 +269,13 @@ impl<T> Scheduler<T> {
                 lane.share.on_other_sent(cost, head_cost, now);
             }
         }
+    }
+
+    /// Whether the link is all but idle for a packet of that class: nothing that goes before it waits, and it can go soon.
+    pub fn is_free_for(&self, class: Class, now: Instant) -> bool {
+        let waits = Class::ALL.into_iter().take_while(|other| *other <= class).any(|other| self.lanes[other.index()].queue.len() > 0);
+        let soon = if class == Class::EmergencyVoice { FREE_SOON_EMERGENCY } else { FREE_SOON };
+        !waits && self.bucket.wait_until(now).is_none_or(|until| until <= now + soon)
     }
 
     /// The counters now.

@@ -277,11 +277,17 @@ fn saturate(vital: Class) -> (Vec<BTreeMap<Class, u64>>, Vec<Class>) {
     (seconds, order)
 }
 
+/// A frame, with so many repeats if the link is free.
+fn sound(tier: Tier, backlog: bool, repeats: Option<usize>) -> line::Sound {
+    let repeating = repeats.map(|repeats| Bytes::from(vec![0x11; 70 + 63 * repeats]));
+    line::Sound { datagram: Bytes::from_static(&[0x10; 70]), repeating, tier, level: LEVEL, backlog }
+}
+
 #[test]
 fn a_heartbeat_counts_as_a_signal_and_not_as_emergency_voice() {
     let (mut line, now) = (line::Line::new(None), epoch());
     line.signal(Bytes::from_static(&[0x20; 9]), now).unwrap();
-    line.voice(Bytes::from_static(&[0x10; 60]), Tier::Emergency, LEVEL, false, now).unwrap();
+    line.voice(sound(Tier::Emergency, false, None), now, now).unwrap();
     while matches!(line.next(now, true, true), Next::Item { .. }) {}
     assert_eq!((line.stats().of(Class::Signal).sent, line.stats().of(Class::EmergencyVoice).sent), (1, 1));
 }
@@ -289,12 +295,11 @@ fn a_heartbeat_counts_as_a_signal_and_not_as_emergency_voice() {
 #[test]
 fn the_deadline_of_voice_counts_from_its_arrival_at_the_gateway() {
     let (mut line, start) = (line::Line::new(None), epoch());
-    let frame = || Bytes::from_static(&[0x10; 60]);
     // Both waited 50 ms for the hub's turn, one of them is of the beginning of a spurt.
     for backlog in [false, true] {
-        line.voice(frame(), Tier::Normal, LEVEL, backlog, start).unwrap();
+        line.voice(sound(Tier::Normal, backlog, None), start, start + ms(50)).unwrap();
     }
-    line.voice(frame(), Tier::Normal, LEVEL, false, start + ms(50)).unwrap();
+    line.voice(sound(Tier::Normal, false, None), start + ms(50), start + ms(50)).unwrap();
     let mut waits = Vec::new();
     while let Next::Item { waited, .. } = line.next(start + ms(61), true, true) {
         waits.push(waited);
@@ -440,4 +445,54 @@ proptest! {
             }
         }
     }
+}
+
+/// Voices that talk for 10 s over a link of that rate, each frame with two repeats to spare: of every voice how many frames went
+/// with them and how many without, and the longest wait.
+fn talk_over(rate_kbps: u32, voices: &[Tier], burst: u64) -> (Vec<[u32; 2]>, Duration) {
+    let (mut line, start) = (line::Line::new(Some(rate_kbps)), epoch());
+    let mut sent = vec![[0; 2]; voices.len()];
+    let mut longest = Duration::ZERO;
+    for at in 0..10_000_u64 {
+        let now = start + ms(at);
+        for (place, tier) in voices.iter().enumerate() {
+            let begins = 7 * u64::try_from(place).unwrap();
+            let due = if at == begins { burst } else { u64::from(at > begins && (at - begins).is_multiple_of(20)) };
+            for _ in 0..due {
+                let mut sound = sound(*tier, at < begins + 600, Some(2));
+                for bytes in [Some(&mut sound.datagram), sound.repeating.as_mut()].into_iter().flatten() {
+                    *bytes = [&[u8::try_from(place).unwrap()], &bytes[1..]].concat().into();
+                }
+                line.voice(sound, now, now).unwrap();
+            }
+        }
+        while let Next::Item { item, waited, .. } = line.next(now, true, true) {
+            let line::Packet::Datagram(bytes) = item else { panic!("a stream") };
+            sent[usize::from(bytes[0])][usize::from(bytes.len() == 70)] += 1;
+            if at > 1_000 {
+                longest = longest.max(waited);
+            }
+        }
+    }
+    let stats = line.stats();
+    for tier in voices {
+        let class = stats.of(Class::of_voice(*tier));
+        assert_eq!((class.dropped_late, class.dropped_full), (0, 0), "at {rate_kbps} kbit/s");
+    }
+    (sent, longest)
+}
+
+#[test]
+fn repeats_go_where_the_link_has_room_and_never_hold_up_the_voices() {
+    let (sent, longest) = talk_over(128, &[Tier::Normal], 1);
+    assert_eq!((sent, longest), (vec![[500, 0]], ms(0)), "one voice and its repeats are what a unit's link carries");
+    // The 300 ms spoken before the grant, at once: it catches up first.
+    let (sent, longest) = talk_over(128, &[Tier::Normal], 15);
+    assert!(sent[0][0] > 480 && sent[0][1] >= 15 && longest == ms(0), "{sent:?}, {longest:?}");
+    // A full link: neither is a frame lost nor does any wait for two others.
+    let (sent, longest) = talk_over(128, &[Tier::Normal; 2], 1);
+    assert!(sent.iter().all(|voice| voice.iter().sum::<u32>() >= 498) && longest <= ms(20), "{sent:?}, {longest:?}");
+    // Emergency voice takes what there is.
+    let (sent, longest) = talk_over(256, &[Tier::Emergency, Tier::Normal, Tier::Normal], 1);
+    assert!(sent[0][0] > 400 && longest <= ms(30), "{sent:?}, {longest:?}");
 }

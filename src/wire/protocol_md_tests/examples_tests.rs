@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::{members, section};
 use crate::cause::{DenyCause, Reason, RevokeCause};
 use crate::control::*;
-use crate::datagram::{Datagram, Heartbeat, Repeat, Voice};
+use crate::datagram::{Datagram, Heartbeat, Repeat, Report, Voice};
 use crate::{Epoch, Handle, Level, Priority, RequestId, Seq, Spurt, Tier};
 
 fn id<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
@@ -123,6 +123,7 @@ fn datagrams() -> Vec<(&'static str, Datagram)> {
         ("voice {handle 3, 7.43, frame 250, last, emergency}, empty", Datagram::Voice(last)),
         ("voice {handle 3, 7.43, frame 2} with the frame before", Datagram::Voice(repeating)),
         ("heartbeat {17, newest heard 16}", Datagram::Heartbeat(Heartbeat { seq: 17, echo: 16 })),
+        ("report {2,400 frames, 131 lost, in 102 runs}", Datagram::Report(Report { frames: 2_400, lost: 131, runs: 102 })),
         ("emergency request {9}", Datagram::Emergency(Box::new(on("nl/pol-1", None, request)))),
     ]
 }

@@ -69,7 +69,7 @@ proptest! {
             let read = Datagram::decode(bytes.slice(..end));
             match &datagram {
                 Datagram::Voice(_) if end < 10 => prop_assert!(read.is_err(), "{} bytes", end),
-                Datagram::Heartbeat(_) => prop_assert!(read.is_err(), "{} bytes", end),
+                Datagram::Heartbeat(_) | Datagram::Report(_) => prop_assert!(read.is_err(), "{} bytes", end),
                 Datagram::Voice(_) | Datagram::Emergency(_) => {}
             }
         }

@@ -82,6 +82,7 @@ pub(crate) fn datagram(data: &[u8]) {
             assert!(bytes.len() <= VOICE_HEADER_BYTES + PAYLOAD_MAX_BYTES + REPEATS_MAX * (3 + PAYLOAD_MAX_BYTES));
         }
         Datagram::Heartbeat(_) => assert_eq!(bytes.len(), 9),
+        Datagram::Report(_) => assert_eq!(bytes.len(), 13),
         Datagram::Emergency(message) => assert_reads_back(&message),
     }
 }

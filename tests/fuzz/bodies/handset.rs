@@ -7,8 +7,9 @@ use std::time::Instant;
 use bytes::Bytes;
 use engine::handset::{Event, Handset, Permit, Transmit};
 use engine::jitter::Playout;
+use engine::sched::line::Sound;
 use wire::control::*;
-use wire::datagram::{Datagram, Heartbeat, Voice};
+use wire::datagram::{Datagram, Heartbeat, Repeat, Report, Voice};
 use wire::{DenyCause, Handle, Identity, Level, Priority, Reason, RequestId, RevokeCause, Seq, Spurt, TalkgroupId, Tier};
 
 use super::decoders::assert_reads_back;
@@ -48,6 +49,8 @@ struct Bench {
     /// Newest number that the gateway used, for scripts that play along.
     spurt: Spurt,
     seq: u16,
+    /// What was said of its voice.
+    missed: Report,
     played: [Option<(Spurt, u16)>; 3],
 }
 
@@ -64,6 +67,7 @@ pub(crate) fn handset(data: &[u8]) {
         copies: BTreeMap::new(),
         spurt: Spurt::from_bits(0x0100_0000),
         seq: 0,
+        missed: Report::default(),
         played: [None; 3],
     };
     while !script.is_over() {
@@ -197,9 +201,25 @@ impl Bench {
         }
     }
 
+    /// More frames and more of them lost than before, as far as the script goes.
+    fn report(&mut self, frames: u32, lost: u32) -> Datagram {
+        self.missed = Report { frames: self.missed.frames + frames, lost: self.missed.lost + lost, runs: self.missed.runs + lost / 2 };
+        Datagram::Report(self.missed)
+    }
+
+    /// The frame before, as it was or would have been.
+    fn repeats(&self, spurt: Spurt, seq: Seq) -> Vec<Repeat> {
+        let payload = [&spurt.to_bits().to_be_bytes()[..], &(seq.0 - 1).to_be_bytes()].concat();
+        vec![Repeat { back: 1, payload: payload.into() }]
+    }
+
     fn datagram(&mut self, script: &mut Script<'_>) -> Bytes {
         match script.byte() % 8 {
-            0 => Datagram::Heartbeat(Heartbeat { seq: script.byte().into(), echo: script.byte().into() }).encode(),
+            0 => {
+                let (seq, echo) = (script.byte().into(), script.byte().into());
+                // One in four says what of this unit's voice was lost.
+                if seq % 4 == 3 { self.report(seq, echo).encode() } else { Datagram::Heartbeat(Heartbeat { seq, echo }).encode() }
+            }
             1 => Bytes::copy_from_slice(script.bytes(40)),
             _ => {
                 let spurt = self.spurt(script);
@@ -215,7 +235,7 @@ impl Bench {
                     last: shape & 1 != 0,
                     tier: tier(script),
                     encrypted: shape & 2 != 0,
-                    repeats: Vec::new(),
+                    repeats: if shape & 0x40 != 0 && seq.0 > 0 { self.repeats(spurt, seq) } else { Vec::new() },
                     payload: if shape & 4 != 0 { Bytes::new() } else { payload.into() },
                 }
                 .encode()
@@ -314,11 +334,11 @@ impl Bench {
             assert!(self.connected, "{transmit:?} without a connection");
             match transmit {
                 Transmit::Control(message) => self.sent(&message),
-                Transmit::Voice { datagram, tier, .. } => self.spoke(datagram, tier),
+                Transmit::Voice(sound) => self.spoke(&sound),
                 Transmit::Datagram(bytes) => {
                     let Ok(Some(datagram)) = Datagram::decode(bytes) else { panic!("a datagram that is none") };
                     match datagram {
-                        Datagram::Heartbeat(_) => {}
+                        Datagram::Heartbeat(_) | Datagram::Report(_) => {}
                         Datagram::Emergency(message) => {
                             let Message::Floor(Floor { body: FloorBody::Request(request), .. }) = *message else { panic!("no request") };
                             assert_eq!(request.priority.tier, Tier::Emergency);
@@ -392,9 +412,15 @@ impl Bench {
         assert!(fits, "a unit never says {message:?}");
     }
 
-    fn spoke(&mut self, datagram: Bytes, tier: Tier) {
-        let Ok(Some(Datagram::Voice(voice))) = Datagram::decode(datagram) else { panic!("no voice frame") };
-        assert_eq!(voice.tier, tier, "the class follows the frame");
+    fn spoke(&mut self, sound: &Sound) {
+        let Ok(Some(Datagram::Voice(voice))) = Datagram::decode(sound.datagram.clone()) else { panic!("no voice frame") };
+        assert_eq!(voice.tier, sound.tier, "the class follows the frame");
+        assert!(voice.repeats.is_empty());
+        if let Some(bytes) = &sound.repeating {
+            let Ok(Some(Datagram::Voice(repeating))) = Datagram::decode(bytes.clone()) else { panic!("no voice frame") };
+            assert!(!repeating.repeats.is_empty());
+            assert_eq!(Voice { repeats: Vec::new(), ..repeating }, voice, "the same frame, with and without repeats");
+        }
         let key = (voice.spurt.to_bits(), voice.seq.0);
         let granted = self.granted.iter_mut().flatten().find(|(spurt, next)| (spurt.to_bits(), *next) == key);
         match (granted, self.copies.get_mut(&key)) {

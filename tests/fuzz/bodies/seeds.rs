@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use wire::control::*;
 use wire::data::{self, Content, Disposition, Location};
-use wire::datagram::{Datagram, Heartbeat, Repeat, Voice};
+use wire::datagram::{Datagram, Heartbeat, Repeat, Report, Voice};
 use wire::frame;
 use wire::{DenyCause, Epoch, Handle, Level, Priority, Reason, RequestId, RevokeCause, Seq, Spurt, Tier};
 
@@ -189,6 +189,7 @@ fn datagrams() -> Vec<Seed> {
         ("hold-beat", hold.encode().to_vec()),
         ("heartbeat", Datagram::Heartbeat(Heartbeat { seq: 17, echo: 16 }).encode().to_vec()),
         ("emergency", Datagram::Emergency(Box::new(request)).encode().to_vec()),
+        ("report", Datagram::Report(Report { frames: 500, lost: 12, runs: 4 }).encode().to_vec()),
     ]
 }
 

@@ -11,6 +11,7 @@ mod net;
 mod random;
 mod records;
 mod refusals;
+mod repeats;
 mod rights;
 mod sessions;
 mod unit;

@@ -13,6 +13,7 @@ use super::unit::{Unit, epoch, ms};
 use crate::handset::Transmit;
 use crate::hub::{Caller, Event, Hub, Output};
 use crate::plan::Plan;
+use crate::sched::line::Sound;
 
 /// Where a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -259,7 +260,7 @@ impl Net {
             while let Some(transmit) = self.units[unit].handset.poll_transmit() {
                 let packet = match transmit {
                     Transmit::Control(message) => Packet::Control(message),
-                    Transmit::Voice { datagram, tier, .. } => {
+                    Transmit::Voice(Sound { datagram, tier, .. }) => {
                         self.units[unit].sent(&datagram, tier);
                         Packet::Datagram(datagram)
                     }

@@ -93,6 +93,7 @@ impl View {
 
     /// The session with a far side ended, or its bridge no longer holds: this view goes on alone.
     pub(crate) fn drop_far(&mut self, session: SessionId, link_lost: bool, now: Instant, out: &mut Outbox) {
+        self.ears.forget(session);
         let Some(far) = self.far.remove(&session) else {
             self.detached.take_if(|far| far.session == session);
             return;
@@ -143,6 +144,7 @@ impl View {
         let home = follower.home.clone();
         let asked: Vec<(Identity, RequestId)> = follower.claims().map(|claim| (claim.party.identity.clone(), claim.request)).collect();
         self.far.remove(&home.session);
+        self.ears.forget(home.session);
         self.renew_listeners();
         self.tell_far_side(&home.authority, false, out);
         self.arbitrate_alone(now, out);

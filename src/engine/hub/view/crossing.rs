@@ -4,7 +4,6 @@
 //! side: that hears that the spurt is over, and later of it under a new number. A partner goes on without its home.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Instant;
 
 use wire::control::{Floor, FloorBody, Granted, Idle, Message};
@@ -38,7 +37,8 @@ impl View {
     /// Members and far sides that hear who talks; and whom the links to these have no room for.
     pub(super) fn renew_listeners(&mut self) {
         let far = self.far.values().filter(|far| self.carries(self.source, far)).map(|far| far.session);
-        self.listeners = self.members.keys().copied().chain(far).collect::<Arc<[SessionId]>>();
+        let listeners: Vec<SessionId> = self.members.keys().copied().chain(far).collect();
+        self.ears.renew(listeners.into_iter());
         self.renew_bar();
     }
 

@@ -1,39 +1,36 @@
 //! One gateway's picture of one talkgroup: who may be heard here, now.
 //!
 //! A view arbitrates by itself (local talkgroup, home of bridges, or cut off from its home) or follows a home. Members are
-//! own sessions; far ends are peers with an active bridge. Voice passes the gate once and is fanned out as it came.
+//! own sessions; far ends are peers with an active bridge. Its voice is in `voice.rs`.
 
 mod bridge;
 mod call;
 mod crossing;
 mod floor;
 mod tell;
+mod voice;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use wire::control::{Affiliated, FarSide, FloorBody, Idle, Message, Taken, Talker};
-use wire::datagram::Voice;
-use wire::{Authority, Epoch, Handle, Identity, Level, Reason, RevokeCause, Seq, SessionId, Spurt, TalkgroupId, Tier};
+use wire::{Authority, Epoch, Handle, Identity, Reason, RevokeCause, SessionId, Spurt, TalkgroupId};
 
 use super::bridges::Far;
 use super::follower::{Follower, Talking};
-use super::output::{Event, Fanout, Outbox, Output};
+use super::output::{Event, Outbox};
 use super::rights::judge_local;
 use crate::Deadline;
 use crate::floor::arbiter::Arbiter;
 use crate::floor::say::Say;
 use crate::floor::{Claim, Party};
-use crate::gate::{Admit, Gate};
+use crate::gate::Gate;
+use crate::loss::History;
 use crate::plan::Talkgroup;
 use call::{Calls, Over};
 use crossing::Links;
-
-/// Frames at the beginning of a spurt that have no deadline: 300 ms may have been spoken before the grant and come at once, and
-/// as many again are spoken while a link for voice carries those.
-const BACKLOG_FRAMES: u16 = 30;
+pub(crate) use voice::Frame;
+use voice::{Ears, LastFrame};
 
 /// Who arbitrates.
 #[derive(Clone, Debug)]
@@ -42,31 +39,6 @@ pub(crate) enum Side {
     Arbiter(Arbiter),
     /// The home.
     Partner(Follower),
-}
-
-/// A voice frame as it came.
-#[derive(Debug)]
-pub(crate) struct Frame<'a> {
-    /// What it says.
-    pub(crate) voice: &'a Voice,
-    /// The whole datagram.
-    pub(crate) bytes: Bytes,
-    /// When it arrived at this gateway.
-    pub(crate) arrived: Instant,
-}
-
-/// Copies of a spurt's last frame that pass after it.
-const COPIES: u8 = 2;
-
-/// The last frame of a spurt.
-#[derive(Clone, Debug)]
-struct LastFrame {
-    session: SessionId,
-    spurt: Spurt,
-    seq: Seq,
-    class: (Tier, Level),
-    /// How many more may pass.
-    copies: u8,
 }
 
 /// One talkgroup here.
@@ -93,9 +65,11 @@ pub(crate) struct View {
     /// Whether this view has followed a home since its gateway started, so that it knows of the ends of emergencies too.
     has_followed: bool,
     pub(crate) gate: Gate,
-    listeners: Arc<[SessionId]>,
+    ears: Ears,
     /// The last frame of the newest spurt, so that its copies pass too.
     last_frame: Option<LastFrame>,
+    /// The newest frames that passed, to be repeated with the next.
+    history: History,
     /// The session from which the newest spurt came.
     source: Option<SessionId>,
     /// The newest epoch that was told for keeping.
@@ -121,8 +95,9 @@ impl View {
             emergency: Vec::new(),
             raised: VecDeque::new(),
             has_followed: false,
-            listeners: Arc::from([]),
+            ears: Ears::default(),
             last_frame: None,
+            history: History::default(),
             source: None,
             kept: epoch,
             calls: Calls::default(),
@@ -220,6 +195,7 @@ impl View {
     /// A session left or ended.
     pub(crate) fn leave(&mut self, session: SessionId, cause: RevokeCause, now: Instant, out: &mut Outbox) {
         let Some(talker) = self.members.remove(&session) else { return };
+        self.ears.forget(session);
         self.renew_listeners();
         let party = Party { session, identity: talker.identity };
         match &mut self.side {
@@ -257,95 +233,6 @@ impl View {
             .chain(away)
             .map(|(authority, present)| FarSide { talkgroup: self.id().clone(), authority: authority.clone(), present })
             .collect()
-    }
-
-    // === Voice ===
-
-    /// A voice frame from a session.
-    pub(crate) fn voice(&mut self, session: SessionId, frame: Frame<'_>, now: Instant, out: &mut Outbox) {
-        let Frame { voice, bytes, arrived } = frame;
-        let copy = self.last_frame.as_mut().filter(|l| (l.session, l.spurt, l.seq) == (session, voice.spurt, voice.seq));
-        let copy = copy.filter(|_| self.gate.newest() == voice.spurt);
-        let (tier, level) = match copy {
-            Some(LastFrame { copies: 0, .. }) => return,
-            Some(last) => {
-                last.copies -= 1;
-                last.class
-            }
-            None => {
-                let class = self.class_of(session, voice);
-                if !self.admit(session, voice, now, out) {
-                    self.drain(now, out);
-                    return;
-                }
-                if voice.last {
-                    self.last_frame = Some(LastFrame { session, spurt: voice.spurt, seq: voice.seq, class, copies: COPIES });
-                }
-                class
-            }
-        };
-        let as_it_came = voice.handle == self.handle && voice.tier == tier;
-        let datagram = if as_it_came { bytes } else { Voice { handle: self.handle, tier, ..voice.clone() }.encode() };
-        out.outputs.push_back(Output::Voice(Fanout {
-            to: Arc::clone(&self.listeners),
-            except: session,
-            datagram,
-            tier,
-            level,
-            backlog: voice.seq.0 < BACKLOG_FRAMES,
-            arrived,
-        }));
-        self.drain(now, out);
-    }
-
-    /// Tier and level of a frame are the grant's; what is written into it lifts nothing. The home tells no levels, and a tier
-    /// with its talker; until it has, its frames are the truth.
-    fn class_of(&self, session: SessionId, voice: &Voice) -> (Tier, Level) {
-        let (granted, told) = match &self.side {
-            Side::Arbiter(arbiter) => (arbiter.current().map(|current| current.claim.priority), None),
-            Side::Partner(follower) => (follower.priority_of(session), follower.tier_told(voice.spurt)),
-        };
-        let of_home = || (told.map_or(voice.tier, |told| voice.tier.min(told)), Level::default());
-        granted.map_or_else(of_home, |priority| (priority.tier, priority.level))
-    }
-
-    pub(super) fn admit(&mut self, session: SessionId, voice: &Voice, now: Instant, out: &mut Outbox) -> bool {
-        match &mut self.side {
-            // The gate first: it knows duplicates, and the arbiter may end the spurt with this very frame.
-            Side::Arbiter(arbiter) => {
-                let holds = arbiter.current().is_some_and(|current| current.claim.party.session == session);
-                holds && self.gate.admit(voice.spurt, voice.seq) == Admit::Pass && arbiter.voice(session, voice.spurt, voice.seq, now)
-            }
-            Side::Partner(follower) if follower.home.session == session => {
-                if !follower.home.is_heard() || follower.is_settling() {
-                    return false;
-                }
-                if let Err(what) = follower.may_be_heard(voice.spurt, now) {
-                    out.misbehaved(session, what, now);
-                    return false;
-                }
-                match self.gate.admit_from_source(voice.spurt, voice.seq) {
-                    Admit::Pass => {
-                        follower.passed(now);
-                        true
-                    }
-                    Admit::Begins => {
-                        let ended = follower.begun_by_voice(voice.spurt, now);
-                        self.relay(ended, now, out);
-                        self.keep_epoch(out);
-                        true
-                    }
-                    Admit::Duplicate | Admit::Stale => false,
-                }
-            }
-            Side::Partner(follower) => {
-                let passes = follower.may_talk(session, voice.spurt, voice.seq) && self.gate.admit(voice.spurt, voice.seq) == Admit::Pass;
-                if passes {
-                    follower.passed(now);
-                }
-                passes
-            }
-        }
     }
 
     // === Time and output ===

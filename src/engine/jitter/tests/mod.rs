@@ -21,13 +21,13 @@ fn spurt(number: u32) -> Spurt {
     Spurt::from_bits(number)
 }
 
-/// A payload that names its frame.
+/// A payload that names its frame; it begins like an Opus packet with a copy of the frame before.
 fn voice(seq: u16) -> Bytes {
-    Bytes::copy_from_slice(&[1, seq.to_be_bytes()[0], seq.to_be_bytes()[1]])
+    Bytes::copy_from_slice(&[0x08, 0x40, seq.to_be_bytes()[0], seq.to_be_bytes()[1]])
 }
 
 fn seq_of(payload: &Bytes) -> u16 {
-    u16::from_be_bytes([payload[1], payload[2]])
+    payload.last_chunk().copied().map_or(0, u16::from_be_bytes)
 }
 
 /// One frame's arrival, in ms.
@@ -144,6 +144,38 @@ fn a_lost_frame_is_repaired_from_the_next_and_costs_no_delay() {
     let stats = bench.buffer.stats();
     assert_eq!((stats.repaired, stats.late), (5, 0));
     assert!(stats.delays.percentile(100) <= ms(40));
+}
+
+#[test]
+fn where_the_next_frame_carries_no_copy_nothing_counts_as_repaired() {
+    let mut bench = Bench::new();
+    let bare = |arrival: Arrival| Arrival { payload: Bytes::from_static(&[0x08, 0, 0, 0]), ..arrival };
+    bench.run(1, talk(50, |seq| (seq % 10 != 5).then_some(0)).into_iter().map(bare).collect(), 1_020);
+    let stats = bench.buffer.stats();
+    assert_eq!((stats.repaired, stats.concealed), (0, 5), "{}", bench.kinds());
+}
+
+#[test]
+fn a_frame_that_came_only_as_a_repeat_counts_as_repaired_and_one_that_came_by_itself_in_time_does_not() {
+    let mut bench = Bench::new();
+    let start = bench.start;
+    for seq in 0..50_u16 {
+        let at = start + ms(30 + 20 * u64::from(seq));
+        bench.run(1, Vec::new(), 30 + 20 * u64::from(seq));
+        if seq > 0 && seq % 10 == 6 {
+            // Of the five, one comes by itself after all, in time.
+            assert_eq!(bench.buffer.take(spurt(1), Seq(seq - 1), voice(seq - 1), false, Came::Repeated, at), Inserted::New);
+            if seq == 6 {
+                assert_eq!(bench.buffer.insert(spurt(1), Seq(seq - 1), voice(seq - 1), false, at), Inserted::Duplicate);
+            }
+        }
+        if seq % 10 != 5 {
+            assert_eq!(bench.buffer.insert(spurt(1), Seq(seq), voice(seq), false, at), Inserted::New);
+        }
+    }
+    bench.run(1, Vec::new(), 1_200);
+    let stats = bench.buffer.stats();
+    assert_eq!((bench.played().len(), stats.received, stats.repaired), (50, 50, 4), "{}", bench.kinds());
 }
 
 #[test]

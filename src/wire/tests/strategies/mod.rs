@@ -6,7 +6,7 @@ use proptest::{collection::vec, option::of};
 use talkbridge_wire as wire;
 use wire::control::*;
 use wire::data;
-use wire::datagram::{Datagram, Heartbeat, Repeat, Voice};
+use wire::datagram::{Datagram, Heartbeat, Repeat, Report, Voice};
 use wire::{
     Authority, DenyCause, Epoch, Handle, Identity, Kind, Level, Priority, Reason, RequestId, RevokeCause, Seq, Spurt, TalkgroupId, Tier,
 };
@@ -190,6 +190,7 @@ pub(crate) fn datagram() -> impl Strategy<Value = Datagram> {
     prop_oneof![
         voice().prop_map(Datagram::Voice),
         (any::<u32>(), any::<u32>()).prop_map(|(seq, echo)| Datagram::Heartbeat(Heartbeat { seq, echo })),
+        any::<[u32; 3]>().prop_map(|[frames, lost, runs]| Datagram::Report(Report { frames, lost, runs })),
         floor().prop_map(|floor| Datagram::Emergency(Box::new(Message::Floor(floor)))),
     ]
 }

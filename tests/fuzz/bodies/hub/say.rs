@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use wire::control::*;
-use wire::datagram::{Datagram, Heartbeat, Repeat, Voice};
+use wire::datagram::{Datagram, Heartbeat, Repeat, Report, Voice};
 use wire::{DenyCause, Epoch, Handle, Identity, Level, Priority, Reason, RequestId, RevokeCause, Seq, Spurt, TalkgroupId, Tier};
 
 use super::{Bench, CALLERS, Session, plan, request};
@@ -174,7 +174,12 @@ impl Bench {
 
     pub(super) fn datagram(&mut self, session: usize, script: &mut Script<'_>) -> Bytes {
         match script.byte() % 16 {
-            0 => Datagram::Heartbeat(Heartbeat { seq: script.byte().into(), echo: script.byte().into() }).encode(),
+            0 => {
+                let (seq, echo): (u32, u32) = (script.byte().into(), script.byte().into());
+                // One in four says that so much of this gateway's voice was lost.
+                let report = Report { frames: 40 * (seq + echo), lost: 10 * echo, runs: 4 * echo };
+                if seq % 4 == 3 { Datagram::Report(report).encode() } else { Datagram::Heartbeat(Heartbeat { seq, echo }).encode() }
+            }
             1 => Bytes::copy_from_slice(script.bytes(60)),
             2 | 3 => {
                 let body = self.body(session, script);

@@ -37,7 +37,7 @@ struct Ear {
     /// The newest spurt of which a frame left, and the session it came from.
     heard: Option<(Spurt, SessionId)>,
     /// Frames of it: how often each may still leave.
-    frames: BTreeMap<u16, u8>,
+    frames: BTreeMap<(SessionId, u16), u8>,
     /// Spurts heard before it since the numbers began anew.
     silent: BTreeSet<u32>,
 }
@@ -95,7 +95,7 @@ impl Watch {
             Output::Datagram(session, bytes) => {
                 let known = self.open.get(session).filter(|known| known.up).unwrap_or_else(|| panic!("a datagram for {session:?}"));
                 match Datagram::decode(bytes.clone()) {
-                    Ok(Some(Datagram::Heartbeat(_))) => {}
+                    Ok(Some(Datagram::Heartbeat(_) | Datagram::Report(_))) => {}
                     // A partner says its members' emergencies again.
                     Ok(Some(Datagram::Emergency(message))) => {
                         let Message::Floor(Floor { party, body: FloorBody::Request(request), .. }) = *message else { panic!("no request") };
@@ -153,6 +153,12 @@ impl Watch {
 
     fn voice(&mut self, fanout: &Fanout) {
         let Ok(Some(Datagram::Voice(voice))) = Datagram::decode(fanout.datagram.clone()) else { panic!("fan-out of no voice") };
+        assert!(voice.repeats.is_empty(), "the hop before's repeats go no further");
+        if let Some(bytes) = &fanout.repeating {
+            let Ok(Some(Datagram::Voice(repeating))) = Datagram::decode(bytes.clone()) else { panic!("fan-out of no voice") };
+            assert!(!repeating.repeats.is_empty());
+            assert_eq!(Voice { repeats: Vec::new(), ..repeating }, voice, "the same frame, with and without repeats");
+        }
         let Voice { handle, spurt, seq, tier, last, .. } = voice;
         assert_eq!(tier, fanout.tier, "the class follows the frame");
         assert!(fanout.to.iter().all(|to| self.open.get(to).is_some_and(|known| known.up)), "voice for a session that is gone");
@@ -177,9 +183,11 @@ impl Watch {
         }
         // The last frame of a spurt is sent three times.
         let copies = if self.lasts.contains(&name) { 3 } else { 1 };
-        let left = ear.frames.entry(seq.0).or_insert(copies);
-        assert!(*left > 0, "frame {} of {spurt} leaves again", seq.0);
-        *left -= 1;
+        for to in fanout.to.iter() {
+            let left = ear.frames.entry((*to, seq.0)).or_insert(copies);
+            assert!(*left > 0, "frame {} of {spurt} leaves again for {to:?}", seq.0);
+            *left -= 1;
+        }
     }
 
     pub(super) fn status(&self, status: &Status) {
