@@ -20,6 +20,7 @@ mod hostile_peer;
 mod lies;
 mod life;
 mod logs;
+mod loss;
 mod moves;
 mod pauses;
 mod peers;
