@@ -1,7 +1,8 @@
 //! The process dies at every moment of a group: what was answered is there, in order, once. And the disk fails under it.
 //!
-//! The process that dies is this test binary again. A killed process leaves the kernel's page cache behind, so this shows the order
-//! of commit and answer, and nothing about power cuts.
+//! The process that dies is this test binary again. A killed process leaves the kernel's page cache behind, so that shows the order
+//! of commit and answer, and nothing about power cuts; these need root:
+//! `cargo test -p talkbridge-store --test deaths power_cuts -- --ignored --nocapture`.
 
 mod support;
 
@@ -122,15 +123,21 @@ fn a_process_killed_at_any_moment_of_a_group_loses_nothing_that_was_answered() {
     }
 }
 
+/// A library that stands between the process and fsync.
+fn failing_disk(folder: &Path) -> std::path::PathBuf {
+    let (source, library) = (folder.join("failing.c"), folder.join("failing.so"));
+    std::fs::write(&source, include_str!("failing.c")).expect("a file");
+    let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&library, &source]).status().expect("cc, which SQLite needs too");
+    assert!(built.success());
+    library
+}
+
 /// After an fsync that failed nothing is accepted, however well the next one goes, and a restart shows what was accepted.
 #[test]
 fn a_disk_that_fails_once_ends_all_accepting_until_the_restart() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("messages.sqlite");
-    let (source, library) = (folder.path().join("failing.c"), folder.path().join("failing.so"));
-    std::fs::write(&source, include_str!("failing.c")).unwrap();
-    let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&library, &source]).status().expect("cc, which SQLite needs too");
-    assert!(built.success());
+    let library = failing_disk(folder.path());
     let preload = library.to_str().unwrap();
     let mut child = spawn(&path, 1, &[("LD_PRELOAD", preload), ("STORE_TEST_FSYNC_FAILS_AT", "12")]);
     let said = said(&mut child);
@@ -139,6 +146,86 @@ fn a_disk_that_fails_once_ends_all_accepting_until_the_restart() {
     assert!(refused > 0 && said.len() == 2_000 && said[refused..].iter().all(|(word, _)| word == "refused"), "{refused}");
     let stored = stored(&path);
     assert!(stored.len() >= refused, "{refused} accepted, {} stored", stored.len());
+}
+
+/// A file system in a file, whose power can be cut: what was not flushed is gone.
+struct Disk(tempfile::TempDir);
+
+impl Disk {
+    fn new() -> Self {
+        let disk = Self(tempfile::tempdir().expect("a folder"));
+        std::fs::create_dir(disk.at("mounted")).expect("a folder");
+        run("truncate", &["-s", "64M", &disk.at("image")]);
+        run("mkfs.ext4", &["-q", "-F", &disk.at("image")]);
+        disk.mount();
+        disk
+    }
+
+    fn at(&self, name: &str) -> String {
+        self.0.path().join(name).display().to_string()
+    }
+
+    fn mount(&self) {
+        run("mount", &["-o", "loop", &self.at("image"), &self.at("mounted")]);
+    }
+
+    fn unmount(&self) {
+        run("umount", &[&self.at("mounted")]);
+    }
+
+    /// EXT4_IOC_SHUTDOWN with NOLOGFLUSH.
+    fn cut(&self) {
+        let cut = "import fcntl, os, sys; fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587d, b'\\x02\\0\\0\\0')";
+        run("python3", &["-c", cut, &self.at("mounted")]);
+    }
+}
+
+fn run(program: &str, arguments: &[&str]) {
+    let done = Command::new(program).args(arguments).status().unwrap_or_else(|why| panic!("{program}: {why}"));
+    assert!(done.success(), "{program} {arguments:?}: it needs root, and a kernel with ext4 and loop devices");
+}
+
+/// Cuts the power when so many messages were accepted; how many were, and how many of these are there afterwards. An answer that
+/// comes while the cut is made does not count: ext4 lets an fsync succeed then that it does not carry out.
+fn cut_after(accepted: usize, more: &[(&str, &str)]) -> (usize, usize) {
+    let disk = Disk::new();
+    let path = disk.at("mounted/messages.sqlite");
+    let mut child = spawn(Path::new(&path), 1, more);
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
+    let before = lines.by_ref().filter(|line| line.starts_with("accepted ")).take(accepted).count();
+    disk.cut();
+    lines.for_each(drop);
+    child.wait().expect("its end");
+    disk.unmount();
+    disk.mount();
+    let (mut ledger, _) = Ledger::open(Path::new(&path), ROOMY, 1).expect("a store");
+    let page = ledger.page(&Place { outbox: recipient(PEER), urgent: false, after: 0 }, 99_999).expect("a page");
+    assert_eq!(page.damaged, [] as [u64; 0]);
+    drop(ledger);
+    disk.unmount();
+    // Answers come in the order of the messages, so the accepted ones are the first.
+    let stored: Vec<u64> = page.waiting.iter().map(|waiting| support::number_of(waiting.entry.load.id())).collect();
+    assert_eq!(stored, (1..=stored.len() as u64).collect::<Vec<_>>());
+    (before, stored.len().min(before))
+}
+
+#[test]
+#[ignore = "root: mounts file systems and cuts their power"]
+fn power_cuts_take_nothing_that_was_accepted_before() {
+    let mut all = 0;
+    for round in 0..50 {
+        let (accepted, stored) = cut_after(100 + 31 * round, &[]);
+        assert_eq!(accepted, stored, "round {round}");
+        all += accepted;
+    }
+    println!("50 power cuts, {all} accepted before, all of them stored");
+
+    // The test of the test: a disk that only claims to flush loses them.
+    let library = tempfile::tempdir().unwrap();
+    let library = failing_disk(library.path()).to_str().unwrap().to_owned();
+    let (accepted, stored) = cut_after(500, &[("LD_PRELOAD", &library), ("STORE_TEST_FLUSHES_NOTHING", "1")]);
+    println!("without a flush: {accepted} accepted, {stored} stored");
+    assert!(stored < accepted);
 }
 
 #[test]
