@@ -1,4 +1,4 @@
-//! The field unit's terminal without screen and devices: what is seen, heard and asked for, whatever draws it.
+//! The field unit's terminal: what is seen, heard and asked for, and with the feature `window` what draws it.
 //!
 //! ```text
 //!   keys, pointer, socket ──▶ ptt::Arbiter ─┐                    ┌─▶ screen: Face, volume, microphone
@@ -13,6 +13,11 @@
 
 #![cfg_attr(not(test), deny(clippy::panic))]
 
+pub mod describe;
 pub mod model;
 pub mod ptt;
+pub mod theme;
 pub mod tones;
+#[cfg(feature = "window")]
+pub mod window;
+pub mod words;

@@ -16,14 +16,7 @@ pub enum Membership {
     /// Asked, or not yet.
     Joining,
     /// Let in.
-    Joined {
-        /// Title for people.
-        title: String,
-        /// Agency it belongs to.
-        agency: String,
-        /// What the member may do.
-        rights: Rights,
-    },
+    Joined,
     /// Not let in.
     Refused(Reason),
 }
@@ -72,6 +65,11 @@ pub struct Group {
     pub id: TalkgroupId,
     /// Whether the unit is in.
     pub membership: Membership,
+    /// Agency it belongs to, as last told.
+    pub agency: String,
+    /// What the member may do, as last told.
+    pub rights: Rights,
+    title: String,
     /// Who talks.
     pub receiving: Option<Receiving>,
     /// Who is in emergency.
@@ -91,6 +89,9 @@ impl Group {
         Self {
             id,
             membership: Membership::Joining,
+            agency: String::new(),
+            rights: Rights::default(),
+            title: String::new(),
             receiving: None,
             alarm: None,
             sides: BTreeMap::new(),
@@ -100,19 +101,17 @@ impl Group {
         }
     }
 
-    /// Its title for people, or its name.
+    /// Its title for people as last told, or its name.
     pub fn title(&self) -> String {
-        match &self.membership {
-            Membership::Joined { title, .. } if !title.is_empty() => title.clone(),
-            Membership::Joined { .. } | Membership::Joining | Membership::Refused(_) => self.id.to_string(),
-        }
+        if self.title.is_empty() { self.id.to_string() } else { self.title.clone() }
     }
 
-    /// What the unit may do here: nothing before it is in.
-    pub fn rights(&self) -> Rights {
+    /// Whether an emergency may be raised here. While nobody can say so it may: it is sent as soon as there is a session.
+    pub fn may_alarm(&self) -> bool {
         match &self.membership {
-            Membership::Joined { rights, .. } => *rights,
-            Membership::Joining | Membership::Refused(_) => Rights::default(),
+            Membership::Joined => self.rights.emergency,
+            Membership::Joining => true,
+            Membership::Refused(_) => false,
         }
     }
 
@@ -185,7 +184,8 @@ impl Group {
 
     fn affiliated(&mut self, affiliated: &Affiliated, now: Instant) -> Option<Noticed> {
         let Affiliated { title, agency, rights, current, emergency, far_sides, .. } = affiliated;
-        self.membership = Membership::Joined { title: title.clone(), agency: agency.clone(), rights: *rights };
+        self.membership = Membership::Joined;
+        (self.title, self.agency, self.rights) = (title.clone(), agency.clone(), *rights);
         self.sides = far_sides.iter().map(|side| (side.authority.clone(), side.present)).collect();
         self.receiving = current.as_ref().map(|taken| receiving(taken, now));
         match emergency {

@@ -9,7 +9,7 @@ mod input;
 mod screen;
 mod talk;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -107,7 +107,7 @@ impl Model {
             Gesture::Mute(id, muted) => self.change(&id, |group| group.muted = muted),
             Gesture::Volume(id, percent) => self.change(&id, |group| group.volume = percent.min(100)),
             Gesture::Prefer(id) => self.preferred = Some(id).filter(|id| self.preferred.as_ref() != Some(id)),
-            Gesture::Emergency(touch) if touch == Touch::End || self.selected().rights().emergency => {
+            Gesture::Emergency(touch) if touch == Touch::End || self.selected().may_alarm() => {
                 let selected = self.selected().id.clone();
                 let follows = self.emergency.touch(touch, &selected, now);
                 self.follow(follows, now);
@@ -150,9 +150,12 @@ impl Model {
         let tier = if own.is_some() { Tier::Emergency } else { Tier::Normal };
         let id = own.unwrap_or_else(|| self.selected().id.clone());
         let Some(group) = self.position(&id).and_then(|at| self.groups.get(at)) else { return };
-        let rights = group.rights();
-        if !matches!(group.membership, Membership::Joined { .. }) || !(rights.talk || tier == Tier::Emergency) {
-            let cause = if rights == wire::control::Rights::default() { DenyCause::NotAffiliated } else { DenyCause::ReceiveOnly };
+        let in_vain = match (&group.membership, tier) {
+            (Membership::Joining | Membership::Refused(_), _) => Some(DenyCause::NotAffiliated),
+            (Membership::Joined, Tier::Normal) if !group.rights.talk => Some(DenyCause::ReceiveOnly),
+            (Membership::Joined, _) => None,
+        };
+        if let Some(cause) = in_vain {
             self.talk = Some(Talk::in_vain(id, cause));
             return;
         }
@@ -410,9 +413,7 @@ impl Model {
     /// An emergency that nobody has heard of yet asks again by itself.
     fn reopen_hot(&mut self, now: Instant) {
         let unheard = self.emergency.declared().filter(|declared| !declared.heard).map(|declared| declared.talkgroup.clone());
-        let joined = |id| {
-            self.position(&id).and_then(|at| self.groups.get(at)).is_some_and(|group| matches!(group.membership, Membership::Joined { .. }))
-        };
+        let joined = |id| self.position(&id).and_then(|at| self.groups.get(at)).is_some_and(|group| group.membership == Membership::Joined);
         if self.keys.block().is_none() && self.talk.is_none() && unheard.is_some_and(joined) {
             self.open_hot(now);
         }

@@ -147,7 +147,7 @@ impl Model {
         match &group.membership {
             Membership::Joining => return Face::Joining,
             Membership::Refused(reason) => return Face::NotAMember(*reason),
-            Membership::Joined { .. } => {}
+            Membership::Joined => {}
         }
         match self.talk.as_ref().filter(|talk| talk.talkgroup == group.id).map(|talk| &talk.stage) {
             Some(Stage::OnAir(on_air)) if on_air.opens_at > now => Face::Wait,

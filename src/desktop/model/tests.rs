@@ -11,27 +11,27 @@ use super::emergency::{ARM, CONFIRM};
 use super::*;
 use crate::ptt::HOLD_MAX;
 
-const POL: &str = "nl/pol-1";
-const FIRE: &str = "nl/fire-2";
+pub(crate) const POL: &str = "nl/pol-1";
+pub(crate) const FIRE: &str = "nl/fire-2";
 
-fn id(name: &str) -> TalkgroupId {
+pub(crate) fn id(name: &str) -> TalkgroupId {
     name.parse().unwrap()
 }
 
-fn spurt(number: u32) -> Spurt {
+pub(crate) fn spurt(number: u32) -> Spurt {
     Spurt::from_bits(0x0100_0000 + number)
 }
 
 /// A terminal, its unit's numbers, and the clock.
-struct Bench {
-    model: Model,
-    now: Instant,
-    request: u32,
+pub(crate) struct Bench {
+    pub(crate) model: Model,
+    pub(crate) now: Instant,
+    pub(crate) request: u32,
 }
 
 impl Bench {
     /// Switched on, with the focus, not yet connected.
-    fn new(permit: Permit) -> Self {
+    pub(crate) fn new(permit: Permit) -> Self {
         let now = Instant::now();
         let settings = Settings { me: "nl/unit/maas-12".parse().unwrap(), talkgroups: vec![id(POL), id(FIRE)], permit };
         let mut model = Model::new(settings, now).unwrap();
@@ -42,14 +42,14 @@ impl Bench {
     }
 
     /// In session, in both talkgroups.
-    fn joined(permit: Permit) -> Self {
+    pub(crate) fn joined(permit: Permit) -> Self {
         let mut bench = Self::new(permit);
         bench.connect();
         assert_eq!(bench.effects(), []);
         bench
     }
 
-    fn connect(&mut self) {
+    pub(crate) fn connect(&mut self) {
         self.event(Event::Connected("nl/gateway/gw-1".parse().unwrap()));
         for name in [POL, FIRE] {
             self.event(Event::Affiliated(Box::new(Affiliated {
@@ -66,42 +66,42 @@ impl Bench {
         }
     }
 
-    fn event(&mut self, event: Event) {
+    pub(crate) fn event(&mut self, event: Event) {
         self.model.fact(Fact::Unit(What::Handset(event)), self.now);
     }
 
-    fn gesture(&mut self, gesture: Gesture) {
+    pub(crate) fn gesture(&mut self, gesture: Gesture) {
         self.model.gesture(gesture, self.now);
     }
 
-    fn press(&mut self) {
+    pub(crate) fn press(&mut self) {
         self.press_by(Source::Key);
     }
 
     /// The unit takes the press and numbers it.
-    fn press_by(&mut self, source: Source) {
+    pub(crate) fn press_by(&mut self, source: Source) {
         self.gesture(Gesture::Press(source));
         self.request += 1;
         self.event(Event::Requested(id(POL), RequestId(self.request)));
     }
 
-    fn release(&mut self) {
+    pub(crate) fn release(&mut self) {
         self.gesture(Gesture::Release(Source::Key));
         self.event(Event::Released(id(POL), RequestId(self.request), None));
     }
 
-    fn grant(&mut self, tier: Tier, own_side_only: bool) {
+    pub(crate) fn grant(&mut self, tier: Tier, own_side_only: bool) {
         let granted = Granted { request: RequestId(self.request), spurt: spurt(self.request), duration_s: 30, tier, own_side_only };
         self.event(Event::Granted(id(POL), granted));
     }
 
-    fn taken(&mut self, name: &str, number: u32, tier: Tier) {
+    pub(crate) fn taken(&mut self, name: &str, number: u32, tier: Tier) {
         let talker = Talker { identity: "be/unit/lux-7".parse().unwrap(), alias: "Lux 7".into(), agency: "police".into() };
         self.event(Event::Taken(id(name), Taken { spurt: spurt(number), talker, tier, via: None, elapsed_ms: 0 }));
     }
 
     /// Lets time pass, from deadline to deadline.
-    fn pass(&mut self, time: Duration) {
+    pub(crate) fn pass(&mut self, time: Duration) {
         let end = self.now + time;
         while let Some(at) = self.model.poll_timeout(self.now).filter(|at| *at <= end) {
             self.now = at;
@@ -110,15 +110,15 @@ impl Bench {
         self.now = end;
     }
 
-    fn face(&self) -> Face<'_> {
+    pub(crate) fn face(&self) -> Face<'_> {
         self.model.face(self.model.selected(), self.now)
     }
 
-    fn open(&self) -> bool {
+    pub(crate) fn open(&self) -> bool {
         self.model.microphone(self.now).is_some()
     }
 
-    fn effects(&mut self) -> Vec<Effect> {
+    pub(crate) fn effects(&mut self) -> Vec<Effect> {
         std::iter::from_fn(|| self.model.poll_effect()).collect()
     }
 }
@@ -386,8 +386,17 @@ fn an_emergency_that_is_refused_lets_the_key_go_and_says_why() {
 fn an_emergency_without_a_session_is_sent_when_it_is_back() {
     let mut bench = Bench::joined(Permit::Tone);
     bench.model.fact(Fact::Unit(What::Disconnected(Reason::LinkLost)), bench.now);
-    bench.connect();
+    bench.gesture(Gesture::Emergency(Touch::Ask));
+    bench.gesture(Gesture::Emergency(Touch::Confirm));
     bench.effects();
+    bench.connect();
+    assert_eq!(bench.effects(), [Effect::Sound(Tone::Back), asked(Tier::Emergency, Permit::Instant)]);
+    assert!(bench.open());
+}
+
+#[test]
+fn an_emergency_without_a_microphone_is_sent_when_there_is_one() {
+    let mut bench = Bench::joined(Permit::Tone);
     bench.model.fact(Fact::Microphone(false), bench.now);
     bench.gesture(Gesture::Emergency(Touch::Ask));
     bench.gesture(Gesture::Emergency(Touch::Confirm));
