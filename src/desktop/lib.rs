@@ -16,6 +16,10 @@
 pub mod describe;
 pub mod model;
 pub mod ptt;
+pub mod sound;
+pub mod terminal;
+#[cfg(test)]
+mod terminal_tests;
 pub mod theme;
 pub mod tones;
 #[cfg(feature = "window")]

@@ -81,12 +81,12 @@ pub fn frames(samples: &[i16], lookahead: usize) -> impl Iterator<Item = Frame> 
 
 /// A sample in full scale 1.0 as 16 bit, rounded; beyond full scale it saturates.
 #[expect(clippy::cast_possible_truncation, reason = "`as` from float to integer saturates, which is what is wanted")]
-pub(crate) fn from_unit(sample: f32) -> i16 {
+pub fn from_unit(sample: f32) -> i16 {
     (sample * 32_768.0).round() as i16
 }
 
 /// A 16 bit sample in full scale 1.0.
-pub(crate) fn to_unit(sample: i16) -> f32 {
+pub fn to_unit(sample: i16) -> f32 {
     f32::from(sample) / 32_768.0
 }
 

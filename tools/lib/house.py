@@ -24,7 +24,7 @@ CRATES = {
     "talkbridge-testkit": ["wire"],
     "talkbridge-gateway": ["wire", "engine", "transport"],
     "talkbridge-client": ["wire", "engine", "transport", "media"],
-    "talkbridge-desktop": ["wire", "engine", "client", "media"],
+    "talkbridge-desktop": ["wire", "engine", "transport", "client", "media"],
     "talkbridge": ["gateway", "pki"],
 }
 

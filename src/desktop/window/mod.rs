@@ -84,9 +84,9 @@ impl Window {
         }
     }
 
-    /// Explains a tone until another one is explained.
-    pub fn explain(&mut self, tone: Tone) {
-        self.explained = Some(tone);
+    /// Explains a tone, or none any more.
+    pub fn explain(&mut self, tone: Option<Tone>) {
+        self.explained = tone;
     }
 
     /// Draws everything; what the user did comes back.

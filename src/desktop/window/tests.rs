@@ -274,7 +274,7 @@ fn the_list_selects_mutes_prefers_and_acknowledges() {
 #[test]
 fn theme_and_language_change_at_once_and_a_tone_is_explained() {
     let mut harness = english(Bench::joined(Permit::Tone));
-    harness.state_mut().window.explain(Tone::PermitOwnSide);
+    harness.state_mut().window.explain(Some(Tone::PermitOwnSide));
     says(&mut harness, "That tone: talk, only your own side hears you");
     harness.get_by_label("Theme: Dark").click();
     says(&mut harness, "Theme: Light");
