@@ -34,7 +34,8 @@ fn talk(hops: &[Hop], frames: u32, seed: u64) -> Outcome {
             assert!(played.insert(frame.clone()), "{frame:?} is played twice");
         }
     }
-    Outcome { spoken: usize::try_from(frames).expect("few"), in_time: played.len(), stats: chain.stats() }
+    let spoken = usize::try_from(frames / SPURT * SPURT).expect("few");
+    Outcome { spoken, in_time: played.len(), stats: chain.stats() }
 }
 
 fn row(name: &str, outcome: &Outcome) -> String {
