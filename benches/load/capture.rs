@@ -39,6 +39,8 @@ pub(crate) struct Packet {
     pub(crate) at_ns: i64,
     pub(crate) from: SocketAddr,
     pub(crate) to: SocketAddr,
+    /// Of UDP payload.
+    pub(crate) bytes: u16,
 }
 
 /// A capture under way.
@@ -79,8 +81,8 @@ fn read(socket: &Socket, stop: &AtomicBool) -> Result<Vec<Packet>> {
             Err(Errno::EAGAIN | Errno::EINTR) => continue,
             Err(error) => return Err(error).context("capture"),
         };
-        let (from, to) = ends(&bytes[..length]).context("a packet that the filter should have kept away")?;
-        packets.push(Packet { at_ns: time.context("a packet without time")?, from, to });
+        let (from, to, bytes) = ends(&bytes[..length]).context("a packet that the filter should have kept away")?;
+        packets.push(Packet { at_ns: time.context("a packet without time")?, from, to, bytes });
     }
     Ok(packets)
 }
@@ -90,14 +92,15 @@ fn time_of(message: ControlMessageOwned) -> Option<i64> {
     Some(time.tv_sec() * 1_000_000_000 + time.tv_nsec())
 }
 
-/// Source and destination of a packet that begins with its IP head, without options.
-fn ends(packet: &[u8]) -> Option<(SocketAddr, SocketAddr)> {
+/// Source, destination and length of payload of a packet that begins with its IP head, without options.
+fn ends(packet: &[u8]) -> Option<(SocketAddr, SocketAddr, u16)> {
     let end = |address: usize, port: usize| {
         let octets: [u8; 4] = packet.get(address..address + 4)?.try_into().ok()?;
         let port: [u8; 2] = packet.get(port..port + 2)?.try_into().ok()?;
         Some(SocketAddr::from((Ipv4Addr::from(octets), u16::from_be_bytes(port))))
     };
-    Some((end(12, IP_BYTES)?, end(16, IP_BYTES + 2)?))
+    let length: [u8; 2] = packet.get(IP_BYTES + 4..IP_BYTES + 6)?.try_into().ok()?;
+    Some((end(12, IP_BYTES)?, end(16, IP_BYTES + 2)?, u16::from_be_bytes(length).saturating_sub(UDP_BYTES as u16)))
 }
 
 /// Lets UDP of that port pass that is long enough for voice.
@@ -134,9 +137,9 @@ mod tests {
     fn ends_are_read_off_the_heads() {
         let mut packet = [0; 28];
         packet[12..20].copy_from_slice(&[127, 0, 0, 1, 127, 10, 3, 1]);
-        packet[20..24].copy_from_slice(&[0x1b, 0x59, 0x9c, 0x40]);
-        let (from, to) = ends(&packet).unwrap();
-        assert_eq!((from.to_string(), to.to_string()), ("127.0.0.1:7001".into(), "127.10.3.1:40000".into()));
+        packet[20..26].copy_from_slice(&[0x1b, 0x59, 0x9c, 0x40, 0, 108]);
+        let (from, to, bytes) = ends(&packet).unwrap();
+        assert_eq!((from.to_string(), to.to_string(), bytes), ("127.0.0.1:7001".into(), "127.10.3.1:40000".into(), 100));
         assert_eq!(ends(&packet[..22]), None);
     }
 }

@@ -14,6 +14,7 @@ use clap::ValueEnum;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use wire::{Level, Priority};
 
 use crate::office::Office;
 use crate::{Place, bare, mumble, svxreflector, talkbridge};
@@ -51,6 +52,7 @@ pub(crate) fn payload(group: u16, frame: u32, length: usize) -> Vec<u8> {
 pub(crate) struct Heard {
     frames: Mutex<Vec<u32>>,
     gone: AtomicBool,
+    aside: AtomicBool,
 }
 
 impl Heard {
@@ -69,6 +71,16 @@ impl Heard {
     /// What was heard since it was taken before.
     pub(crate) fn take(&self) -> Vec<u32> {
         std::mem::take(&mut self.frames.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The relay has told its talker whether its own side alone hears it.
+    pub(crate) fn set_aside(&self, aside: bool) {
+        self.aside.store(aside, Ordering::Relaxed);
+    }
+
+    /// Whether its talker was told so.
+    pub(crate) fn is_aside(&self) -> bool {
+        self.aside.load(Ordering::Relaxed)
     }
 
     /// The terminal has lost its relay.
@@ -92,6 +104,10 @@ pub(crate) struct Seat {
     pub(crate) group: u16,
     /// Whether it talks.
     pub(crate) talks: bool,
+    /// How important its call is, if it talks and the relay knows of that.
+    pub(crate) priority: Priority,
+    /// Its address, if it shares one with others.
+    pub(crate) from: Option<IpAddr>,
     /// The relay.
     pub(crate) relay: SocketAddr,
     /// What it hears goes here.
@@ -101,6 +117,9 @@ pub(crate) struct Seat {
 impl Seat {
     /// The terminal's own address, port 0.
     pub(crate) fn local(&self) -> SocketAddr {
+        if let Some(from) = self.from {
+            return SocketAddr::new(from, 0);
+        }
         let byte = |number: usize| u8::try_from(number).unwrap_or(u8::MAX);
         let (network, host) = (self.number / NETWORKS, self.number % NETWORKS);
         SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, byte(FIRST_NETWORK + network), byte(host), 1)), 0)
@@ -140,7 +159,7 @@ impl Crowd {
     /// Has everybody join: the listeners first, then a talker for each talkgroup if they are wanted.
     pub(crate) async fn gather(place: &Place, talkers: bool) -> Result<Self> {
         let office = match place.relay {
-            Relay::Talkbridge => Some(Arc::new(Office::open(place.pki.as_deref().context("--pki is missing")?)?)),
+            Relay::Talkbridge => Some(Arc::new(Office::open(place.pki.as_deref().context("--pki is missing")?, &place.authority)?)),
             Relay::Murmurd | Relay::Svxreflector | Relay::Limit => None,
         };
         let groups = 0..place.groups;
@@ -154,7 +173,8 @@ impl Crowd {
                 // Nobody may talk to listeners that are not there yet.
                 crowd.seat_all(&mut joining).await?;
             }
-            let seat = Seat { number, group, talks, relay: place.address, heard: Arc::default() };
+            let (relay, from) = (place.address, place.from);
+            let seat = Seat { number, group, talks, priority: Priority::normal(Level::default().0), from, relay, heard: Arc::default() };
             crowd.heard.push(Arc::clone(&seat.heard));
             let (turns, office, relay) = (Arc::clone(&turns), office.clone(), place.relay);
             joining.spawn(async move {
@@ -187,7 +207,7 @@ impl Crowd {
     }
 }
 
-async fn join(relay: Relay, office: Option<Arc<Office>>, seat: &Seat) -> Result<Joined> {
+pub(crate) async fn join(relay: Relay, office: Option<Arc<Office>>, seat: &Seat) -> Result<Joined> {
     match (relay, office) {
         (Relay::Talkbridge, Some(office)) => talkbridge::join(&office, seat).await,
         (Relay::Talkbridge, None) => anyhow::bail!("--pki is missing"),
@@ -212,8 +232,19 @@ mod tests {
 
     #[test]
     fn no_two_terminals_share_a_network() {
-        let at =
-            |number| Seat { number, group: 0, talks: false, relay: ([127, 0, 0, 1], 1).into(), heard: Arc::default() }.local().to_string();
+        let at = |number| {
+            Seat {
+                number,
+                group: 0,
+                talks: false,
+                priority: Priority::default(),
+                from: None,
+                relay: ([127, 0, 0, 1], 1).into(),
+                heard: Arc::default(),
+            }
+            .local()
+            .to_string()
+        };
         assert_eq!(
             (at(0), at(249), at(250), at(1_001)),
             ("127.10.0.1:0".into(), "127.10.249.1:0".into(), "127.11.0.1:0".into(), "127.14.1.1:0".into())

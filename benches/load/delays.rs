@@ -105,7 +105,7 @@ mod tests {
     }
 
     fn packet(at_us: i64, from: u16, to: u16) -> Packet {
-        Packet { at_ns: at_us * 1_000, from: at(from), to: at(to) }
+        Packet { at_ns: at_us * 1_000, from: at(from), to: at(to), bytes: 100 }
     }
 
     #[test]

@@ -2,8 +2,9 @@
 //!
 //! `tools/bench` runs it, one process a measurement, on a core of its own; what a run found is one line of JSON on stdout.
 //! [`crowd`] fills a relay with terminals, which speak through [`talkbridge`], [`mumble`], [`svxreflector`] or [`bare`];
-//! [`measure`] has some of them talk and takes the figures, with the times of [`capture`].
+//! [`measure`] has some of them talk and takes the figures, with the times of [`capture`]; [`across`] is one side of a border.
 
+mod across;
 mod bare;
 mod capture;
 mod crowd;
@@ -16,7 +17,7 @@ mod svxreflector;
 mod talkbridge;
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -40,6 +41,9 @@ enum Command {
         /// Folder to write into
         #[arg(long)]
         out: PathBuf,
+        /// Its name
+        #[arg(long, default_value = "nl")]
+        authority: String,
         /// How many units
         #[arg(long)]
         units: usize,
@@ -52,6 +56,10 @@ enum Command {
     },
     /// Terminals join and stay until stdin ends; says `ready` when all are there
     Idle(Place),
+    /// Terminals join and note what passes until stdin ends; says `ready` when all are there, at the end when frames came as JSON
+    Listen(Place),
+    /// Calls, each at its time; says what became of them as JSON
+    Call(across::Calls),
     /// Terminals join, some talk; says what it cost as JSON
     Run(measure::Plan),
 }
@@ -71,6 +79,12 @@ pub(crate) struct Place {
     /// Listeners of each talkgroup
     #[arg(long)]
     pub(crate) listeners: usize,
+    /// Their own address; without it each has one of its own below 127.0.0.0/8
+    #[arg(long)]
+    pub(crate) from: Option<IpAddr>,
+    /// Whose units they are, where that matters
+    #[arg(long, default_value = "nl")]
+    pub(crate) authority: String,
     /// Folder made by `pki`; talkbridge alone needs it
     #[arg(long)]
     pub(crate) pki: Option<PathBuf>,
@@ -89,9 +103,11 @@ fn main() -> ExitCode {
 fn act() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match Arguments::parse().command {
-        Command::Pki { out, units } => office::make(&out, units),
+        Command::Pki { out, authority, units } => office::make(&out, &authority, units),
         Command::Bare { port } => bare::run(port),
         Command::Idle(place) => runtime.block_on(idle(place)),
+        Command::Listen(place) => say(&runtime.block_on(across::listen(&place, || say("ready")))?),
+        Command::Call(plan) => say(&runtime.block_on(across::call(&plan))?),
         Command::Run(plan) => runtime.block_on(async {
             let figures = measure::run(&plan).await?;
             say(&serde_json::to_string(&figures)?)

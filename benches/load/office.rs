@@ -1,4 +1,4 @@
-//! Certificates for a run: an authority `nl`, its gateway and its units, made once by the product's own pki.
+//! Certificates for a run: an authority, its gateway and its units, made once by the product's own pki.
 
 use std::path::{Path, PathBuf};
 
@@ -6,14 +6,12 @@ use anyhow::{Context, Result};
 use pki::{Authority, Kind, ROOT_FILE, Request};
 use transport::{OwnIdentity, SharedTrust, Trust};
 
-/// The authority of a run.
-pub(crate) const AUTHORITY: &str = "nl";
 /// Its gateway.
 const GATEWAY: &str = "gw-1";
 
 /// Writes everything into a folder.
-pub(crate) fn make(folder: &Path, units: usize) -> Result<()> {
-    let authority = Authority::generate(AUTHORITY)?;
+pub(crate) fn make(folder: &Path, authority: &str, units: usize) -> Result<()> {
+    let authority = Authority::generate(authority)?;
     authority.save(folder)?;
     authority.issue(&Request::new(Kind::Gateway, GATEWAY))?.save(folder)?;
     for number in 0..units {
@@ -30,17 +28,19 @@ fn unit(number: usize) -> String {
 #[derive(Debug)]
 pub(crate) struct Office {
     folder: PathBuf,
+    /// Its name.
+    pub(crate) authority: String,
     /// The authority alone.
     pub(crate) trust: SharedTrust,
 }
 
 impl Office {
     /// Reads the root.
-    pub(crate) fn open(folder: &Path) -> Result<Self> {
+    pub(crate) fn open(folder: &Path, authority: &str) -> Result<Self> {
         let root = folder.join(ROOT_FILE);
         let pem = std::fs::read(&root).with_context(|| root.display().to_string())?;
-        let trust = Trust::builder().authority(AUTHORITY.parse()?, &pem, None, true, false)?.build().shared();
-        Ok(Self { folder: folder.to_owned(), trust })
+        let trust = Trust::builder().authority(authority.parse()?, &pem, None, true, false)?.build().shared();
+        Ok(Self { folder: folder.to_owned(), authority: authority.to_owned(), trust })
     }
 
     /// Certificate and key of a unit.

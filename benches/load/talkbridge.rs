@@ -17,10 +17,10 @@ use transport::{Connection, Dialer, Expect, Keys, OsSockets, Port, clock};
 use wire::control::{Affiliated, Floor, FloorBody, Granted, Hello, Message, Request};
 use wire::datagram::{Datagram, Heartbeat, Voice};
 use wire::frame::{self, Decoder};
-use wire::{Handle, Level, Priority, Reason, RequestId, Seq, Spurt, TalkgroupId, Tier};
+use wire::{Handle, Reason, RequestId, Seq, Spurt, TalkgroupId, Tier};
 
 use crate::crowd::{Heard, Joined, Mouth, Seat};
-use crate::office::{AUTHORITY, Office};
+use crate::office::Office;
 
 /// Time of one attempt to dial.
 const DIAL: Duration = Duration::from_secs(10);
@@ -32,8 +32,8 @@ const BEAT: Duration = Duration::from_secs(1);
 const READ_BYTES: usize = 4 * 1024;
 
 /// The name of a talkgroup in the configuration that `tools/bench` writes.
-fn talkgroup(group: u16) -> Result<TalkgroupId> {
-    Ok(format!("{AUTHORITY}/tg-{group}").parse()?)
+fn talkgroup(authority: &str, group: u16) -> Result<TalkgroupId> {
+    Ok(format!("{authority}/tg-{group}").parse()?)
 }
 
 /// Joins, and asks for the floor if it is to talk.
@@ -41,19 +41,19 @@ pub(crate) async fn join(office: &Office, seat: &Seat) -> Result<Joined> {
     let own = office.unit(seat.number)?;
     let dialer = Dialer::bind(&OsSockets, seat.local(), Port::Units, own, Arc::clone(&office.trust), &Keys::ephemeral(), clock::system())?;
     let at = dialer.local_addr()?;
-    let connection = dial(&dialer, seat.relay).await?;
+    let connection = dial(&dialer, seat.relay, &office.authority).await?;
     let (send, recv) = connection.open_control().await.map_err(refused)?;
     let mut control = Control { send, recv, decoder: Decoder::default(), waiting: VecDeque::new() };
-    let id = talkgroup(seat.group)?;
+    let id = talkgroup(&office.authority, seat.group)?;
     control.say(&Message::Hello(Hello::ours())).await?;
     control.say(&Message::Affiliate(id.clone())).await?;
     let Affiliated { handle, .. } = control.affiliated().await?;
     let mouth: Option<Box<dyn Mouth>> = if seat.talks {
-        let priority = Priority { tier: Tier::Normal, dispatcher: false, level: Level::default() };
-        let request = Request { request: RequestId(1), priority, talker: None, continuing: None };
+        let request = Request { request: RequestId(1), priority: seat.priority, talker: None, continuing: None };
         control.say(&Message::Floor(Floor { talkgroup: id, party: None, body: FloorBody::Request(request) })).await?;
-        let Granted { spurt, .. } = control.granted().await?;
-        Some(Box::new(Voicing { quic: connection.quic.clone(), handle, spurt, seq: Seq(0), first: true }))
+        let Granted { spurt, tier, own_side_only, .. } = control.granted().await?;
+        seat.heard.set_aside(own_side_only);
+        Some(Box::new(Voicing { quic: connection.quic.clone(), handle, spurt, tier, seq: Seq(0), first: true }))
     } else {
         None
     };
@@ -65,9 +65,9 @@ fn refused(reason: Reason) -> anyhow::Error {
     anyhow::anyhow!("the gateway says {reason}")
 }
 
-async fn dial(dialer: &Dialer, relay: SocketAddr) -> Result<Connection> {
+async fn dial(dialer: &Dialer, relay: SocketAddr, authority: &str) -> Result<Connection> {
     loop {
-        match dialer.dial(relay, Expect::AnyGatewayOf(vec![AUTHORITY.parse()?]), DIAL).await {
+        match dialer.dial(relay, Expect::AnyGatewayOf(vec![authority.parse()?]), DIAL).await {
             Ok(connection) => return Ok(connection),
             Err(Reason::TooManySessions) => sleep(AGAIN).await,
             Err(reason) => return Err(refused(reason)).context("dialling"),
@@ -135,7 +135,11 @@ async fn live(connection: Connection, mut control: Control, _dialer: Dialer, hea
                 Ok(_) => {}
                 Err(_) => break,
             },
-            message = control.next() => if message.is_err() { break },
+            message = control.next() => match message {
+                Ok(Message::Floor(Floor { body: FloorBody::Granted(granted), .. })) => heard.set_aside(granted.own_side_only),
+                Ok(_) => {}
+                Err(_) => break,
+            },
             _ = beats.tick() => {
                 beat.seq += 1;
                 if connection.quic.send_datagram(Datagram::Heartbeat(beat).encode()).is_err() { break }
@@ -150,6 +154,7 @@ struct Voicing {
     quic: quinn::Connection,
     handle: Handle,
     spurt: Spurt,
+    tier: Tier,
     seq: Seq,
     first: bool,
 }
@@ -162,7 +167,7 @@ impl Mouth for Voicing {
             seq: self.seq,
             first: std::mem::take(&mut self.first),
             last: false,
-            tier: Tier::Normal,
+            tier: self.tier,
             encrypted: false,
             repeats: Vec::new(),
             payload: Bytes::copy_from_slice(payload),

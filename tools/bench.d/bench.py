@@ -27,11 +27,12 @@ sys.path += [str(HERE.parent / "netns.d"), str(HERE.parent / "demo.d")]
 import capacity  # noqa: E402
 import loss  # noqa: E402
 import memory  # noqa: E402
+import priority  # noqa: E402
 import relay  # noqa: E402
 from figures import Report  # noqa: E402
 from load import Load, LoadError  # noqa: E402
 
-COMMANDS: dict[str, ModuleType] = {module.__name__: module for module in (relay, capacity, loss, memory)}
+COMMANDS: dict[str, ModuleType] = {module.__name__: module for module in (relay, capacity, loss, memory, priority)}
 DEFAULT_JSON = ROOT / "target" / "bench"
 FILES = 16_384
 """Descriptors: a load of a thousand terminals has two sockets each."""

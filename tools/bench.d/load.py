@@ -66,9 +66,10 @@ class Load:
     program: Path
     core: int
 
-    def pki(self, folder: Path, units: int) -> None:
+    def pki(self, folder: Path, units: int, authority: str = "nl") -> None:
         """Makes an authority with its gateway and so many units."""
-        done = subprocess.run([self.program, "pki", "--out", folder, "--units", str(units)], capture_output=True, text=True, check=False)
+        command = [self.program, "pki", "--out", folder, "--authority", authority, "--units", str(units)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise LoadError(f"no certificates: {done.stderr.strip()}")
 
