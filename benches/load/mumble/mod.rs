@@ -105,7 +105,8 @@ pub(crate) async fn join(seat: &Seat) -> Result<Joined> {
     let mut control = Control::connect(seat).await?;
     let version = Version { version: Some(OUR_VERSION), release: Some("load".into()) };
     control.say(kind::VERSION, &version).await?;
-    let name = Authenticate { username: Some(format!("load-{}", seat.number)), opus: Some(true) };
+    let name =
+        Authenticate { username: Some(format!("load-{}-{}", if seat.talks { "talks" } else { "hears" }, seat.number)), opus: Some(true) };
     control.say(kind::AUTHENTICATE, &name).await?;
     let (session, setup) = control.admitted().await?;
     if seat.group > 0 {
