@@ -161,19 +161,44 @@ fn a_number_before_one_that_it_told_is_nobodys() {
 #[test]
 fn a_grant_below_the_voice_that_is_heard_talks_to_nobody_and_ends() {
     under_a_lying_home(314, async |_, scene| {
-        let mark = scene.maas.mark();
-        for seq in 0..10 {
-            let frame = scene.liar.frame(Handle(7), scene.spurt(9), seq, Tier::Normal);
+        for (number, later) in [(3, Duration::ZERO), (4, Duration::from_secs(3))] {
+            let mark = scene.maas.mark();
+            let frame = scene.liar.frame(Handle(7), scene.spurt(9), u16::try_from(number).expect("small"), Tier::Normal);
             scene.liar.datagram(frame);
-            sleep(ms(5)).await;
+            sleep(later).await;
+            let heard = scene.liar.mark();
+            scene.maas.press().await;
+            let asked = |message: &Message| {
+                let Message::Floor(floor) = message else { return None };
+                if let FloorBody::Request(request) = &floor.body { Some(request.request) } else { None }
+            };
+            let request = scene.liar.told_after(heard, ms(500), asked).await.expect("a request");
+            scene.liar.say(&floor(HOME, Some("nl/unit/maas-12"), granted(request.0, scene.spurt(number), Tier::Normal))).await;
+            if later.is_zero() {
+                // A word about that voice may still be on its way.
+                assert_eq!(scene.maas.revoked(mark).await, RevokeCause::MediaGap);
+            } else {
+                sleep(ms(500)).await;
+                assert_eq!(told(&scene.maas, mark, "Granted("), 0, "{:#?}", scene.maas.lines());
+            }
+            scene.maas.release().await;
         }
-        scene.maas.press().await;
-        let asked = |message: &Message| matches!(message, Message::Floor(f) if matches!(f.body, FloorBody::Request(_))).then_some(());
-        scene.liar.told("a request", asked).await;
-        scene.liar.say(&floor(HOME, Some("nl/unit/maas-12"), granted(1, scene.spurt(3), Tier::Normal))).await;
-        assert_eq!(scene.maas.revoked(mark).await, RevokeCause::MediaGap);
-        scene.maas.release().await;
     });
+}
+
+#[test]
+fn the_end_of_a_spurt_tells_who_still_talks_that_it_is_over() {
+    // A number that never was, and its own.
+    for over in [3, 1] {
+        under_a_lying_home(321, async move |_, scene| {
+            scene.grant(1).await;
+            let mark = scene.maas.mark();
+            scene.liar.say(&floor(HOME, None, idle(scene.spurt(over), None))).await;
+            sleep(ms(100)).await;
+            assert_eq!(told(&scene.maas, mark, "Revoked("), 1, "it would talk to nobody: {:#?}", scene.maas.lines());
+            scene.maas.release().await;
+        });
+    }
 }
 
 #[test]

@@ -340,6 +340,10 @@ impl Group {
         let before = self.gate.newest();
         if taken.spurt.is_after(before) {
             self.gate.open(taken.spurt);
+            if self.voice.as_ref().is_some_and(|voice| !voice.over && voice.talker == taken.talker.identity) {
+                // Nobody cuts itself: a talker that raises its tier and goes by another number at once plays on.
+                self.tier = taken.tier;
+            }
             self.follow_on(before, taken.tier, now);
             self.jitter.start(taken.spurt, now);
         } else {

@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use wire::control::{Affiliated, Floor, FloorBody, Granted, Message, Rights, Welcome};
+use wire::control::{Affiliated, Floor, FloorBody, Granted, Message, Rights, Taken, Talker, Welcome};
 use wire::datagram::{Datagram, Heartbeat, Repeat, Report, Voice};
 use wire::{Handle, Identity, Priority, Reason, Seq, Spurt, TalkgroupId, Tier};
 
 use super::{Event, Handset, Permit, Transmit};
+use crate::jitter::Playout;
 
 #[expect(clippy::disallowed_methods, reason = "an epoch to count virtual time from")]
 fn epoch() -> Instant {
@@ -195,4 +196,38 @@ fn what_came_only_as_a_repeat_is_heard_counted_and_told() {
     let lost: Vec<u32> =
         reports.filter_map(|datagram| if let Datagram::Report(report) = datagram { Some(report.lost) } else { None }).collect();
     assert!(lost.len() >= 7 && lost.last() >= Some(&17) && lost.is_sorted(), "{lost:?}");
+}
+
+#[test]
+fn a_talker_that_raises_its_tier_and_is_renumbered_at_once_cuts_nothing_of_itself() {
+    let (start, id) = (epoch(), "nl/pol-1".parse::<TalkgroupId>().unwrap());
+    let mut handset = joined(start);
+    let spurt = |counter| Spurt::from_bits(counter);
+    let taken = |counter, tier| {
+        let talker = Talker { identity: "nl/unit/b".parse().unwrap(), alias: String::new(), agency: String::new() };
+        let body = FloorBody::Taken(Taken { spurt: spurt(counter), talker, tier, via: None, elapsed_ms: 0 });
+        Message::Floor(Floor { talkgroup: "nl/pol-1".parse().unwrap(), party: None, body })
+    };
+    let voice = |counter: u32, seq: u8, tier| {
+        let (repeats, payload) = (Vec::new(), Bytes::from(vec![u8::try_from(10 * counter).unwrap() + seq]));
+        let (handle, seq) = (Handle(1), Seq(seq.into()));
+        Voice { handle, spurt: spurt(counter), seq, first: false, last: false, tier, encrypted: false, repeats, payload }.encode()
+    };
+    handset.handle_message(taken(1, Tier::Normal), start);
+    for seq in 0..3 {
+        handset.handle_datagram(voice(1, seq, Tier::Normal), start);
+    }
+    handset.handle_message(taken(2, Tier::Emergency), start);
+    for seq in 0..3 {
+        handset.handle_datagram(voice(2, seq, Tier::Emergency), start);
+    }
+    let mut heard = Vec::new();
+    for tick in 0..20 {
+        match handset.playout(&id, start + ms(20 * tick)) {
+            Some(Playout::Frame(frame)) => heard.push(frame[0]),
+            Some(Playout::Stretch { frames, .. }) => heard.extend(frames.iter().map(|frame| frame[0])),
+            Some(Playout::Fec { .. } | Playout::Conceal | Playout::Silence | Playout::End(_)) | None => {}
+        }
+    }
+    assert_eq!(heard, [10, 11, 12, 20, 21, 22]);
 }

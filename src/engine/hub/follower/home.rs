@@ -226,7 +226,13 @@ impl Follower {
             gate.advance(idle.spurt);
         }
         self.untold = idle.followed.then_some(idle.spurt);
-        let mut relays: Vec<Relay> = self.end_talking(idle.cause).into_iter().collect();
+        let renumbered = idle.followed && self.talking.as_ref().is_some_and(|talking| talking.spurt() == idle.spurt);
+        let mut relays = if renumbered {
+            self.end_talking(idle.cause).into_iter().collect()
+        } else {
+            // A member that talks on is told that it is over, or it talks to nobody.
+            self.displace(idle.cause.unwrap_or(RevokeCause::Displaced))
+        };
         if !idle.followed {
             relays.push(Relay::Others(None, FloorBody::Idle(idle.clone())));
         }

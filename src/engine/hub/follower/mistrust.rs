@@ -60,8 +60,8 @@ pub(crate) struct Mistrust {
 /// How long this side waits for what a home always does in time, and how much it takes at once.
 #[derive(Clone, Debug)]
 struct Patience {
-    /// Since when voice comes that nobody is named for.
-    unnamed: Option<Instant>,
+    /// Since when voice comes that nobody is named for, and by which number.
+    unnamed: Option<(Instant, Spurt)>,
     /// The newest frame of whoever talks, or when it began.
     heard: Instant,
     /// How long an own member may talk from its first frame on, as the home said, and when that is over.
@@ -86,6 +86,12 @@ impl Mistrust {
         let changes = matches!(floor.body, FloorBody::Taken(_) | FloorBody::Idle(_) | FloorBody::Granted(_) | FloorBody::Revoke(_));
         if changes && !self.patience.changes.take(CHANGES, now) {
             return Verdict::Flood;
+        }
+        // By now a word about that voice would be here: nothing is granted below it any more, where nobody would hear it.
+        if let Some((_, spurt)) = self.patience.unnamed.take_if(|(since, _)| now.saturating_duration_since(*since) > UNNAMED)
+            && spurt.is_after(self.told)
+        {
+            self.told = spurt;
         }
         let (verdict, told) = match &floor.body {
             FloorBody::Taken(taken) => (self.judge_taken(taken, talking), Some(taken.spurt)),
@@ -197,7 +203,7 @@ impl Mistrust {
         if !spurt.is_after(self.told) {
             return Ok(());
         }
-        let since = *self.patience.unnamed.get_or_insert(now);
+        let (since, _) = *self.patience.unnamed.get_or_insert((now, spurt));
         if now.saturating_duration_since(since) <= UNNAMED { Ok(()) } else { Err("voice that nobody is named for") }
     }
 
