@@ -19,8 +19,8 @@ use crate::support::radio::Radio;
 use crate::support::scene::judged;
 use crate::support::watch::Rules;
 
-/// Peace is made by then: the longest a liar may hold the floor lawfully, and a border that was held down.
-const PEACE: Duration = Duration::from_secs(45);
+/// Peace is made by then: all whom a liar has queued, 32 and one that talks, are granted in turn and never speak, 2.8 s each.
+const PEACE: Duration = Duration::from_secs(100);
 
 /// How often what was seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

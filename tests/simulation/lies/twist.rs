@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use rand::Rng;
 use rand::rngs::SmallRng;
-use rand::seq::IndexedRandom;
+use rand::seq::{IndexedRandom, SliceRandom};
 use wire::control::{Floor, FloorBody, Message};
-use wire::datagram::Datagram;
+use wire::datagram::{Datagram, Voice};
 use wire::{DenyCause, Epoch, Handle, Identity, Level, RequestId, RevokeCause, Seq, Spurt, Tier};
 
 use crate::support::watch::Sound;
@@ -133,17 +133,25 @@ fn body(body: &mut FloorBody, names: &[&str], rng: &mut SmallRng) {
     }
 }
 
-/// The frame with something changed and the liar's voice in it; `None` if it was none.
-pub(super) fn voice(bytes: &Bytes, count: u32, rng: &mut SmallRng) -> Option<Bytes> {
-    let Ok(Some(Datagram::Voice(mut voice))) = Datagram::decode(bytes.clone()) else { return None };
-    voice.payload = Sound { talker: Sound::FORGED, count }.payload().into();
-    match rng.random_range(0..6) {
-        0 => voice.handle = Handle(rng.random()),
-        1 => voice.handle = Handle(7),
-        2 => (voice.handle, voice.spurt) = (Handle(7), near(voice.spurt, rng)),
-        3 => (voice.handle, voice.seq) = (Handle(7), Seq(rng.random())),
-        4 => (voice.first, voice.last) = (rng.random_bool(0.5), rng.random_bool(0.5)),
-        _ => voice.tier = tier(rng),
+/// The frames with something changed; those that were none are left out. The liar's voice is in them, counted from the number after
+/// `count` on in the order in which they would be played.
+pub(super) fn voices(frames: &[Bytes], count: u32, rng: &mut SmallRng) -> Vec<Voice> {
+    let genuine = |bytes: &Bytes| if let Ok(Some(Datagram::Voice(voice))) = Datagram::decode(bytes.clone()) { Some(voice) } else { None };
+    let mut voices: Vec<Voice> = frames.iter().filter_map(genuine).collect();
+    for voice in &mut voices {
+        match rng.random_range(0..6) {
+            0 => voice.handle = Handle(rng.random()),
+            1 => voice.handle = Handle(7),
+            2 => (voice.handle, voice.spurt) = (Handle(7), near(voice.spurt, rng)),
+            3 => (voice.handle, voice.seq) = (Handle(7), Seq(rng.random())),
+            4 => (voice.first, voice.last) = (rng.random_bool(0.5), rng.random_bool(0.5)),
+            _ => voice.tier = tier(rng),
+        }
     }
-    Some(voice.encode())
+    voices.sort_by_key(|voice| (voice.spurt.to_bits(), voice.seq.0));
+    for (voice, count) in voices.iter_mut().zip(count + 1..) {
+        voice.payload = Sound { talker: Sound::FORGED, count }.payload().into();
+    }
+    voices.shuffle(rng);
+    voices
 }

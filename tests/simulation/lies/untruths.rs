@@ -63,12 +63,13 @@ impl Tongue {
 
     pub(super) async fn twist_voice(&mut self, at: usize) {
         let (_, datagrams) = self.memory(at);
-        for _ in 0..self.count(60) {
-            let Some(bytes) = datagrams.choose(&mut self.rng) else { return };
+        let count = usize::try_from(self.count(60)).expect("few");
+        let frames: Vec<Bytes> = datagrams.choose_multiple(&mut self.rng, count).cloned().collect();
+        let spoken = self.sessions[at].liar.as_ref().map_or(0, |liar| liar.spoken);
+        for voice in twist::voices(&frames, spoken, &mut self.rng) {
             let Some(liar) = &mut self.sessions[at].liar else { return };
             liar.spoken += 1;
-            let Some(twisted) = twist::voice(bytes, liar.spoken, &mut self.rng) else { continue };
-            liar.datagram(twisted);
+            liar.datagram(voice.encode());
             sleep(ms(2)).await;
         }
     }

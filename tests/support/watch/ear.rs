@@ -17,7 +17,7 @@ const EPOCHS_BACK: u8 = 32;
 const EPOCHS_AHEAD: u8 = 64;
 
 /// How long a voice may be heard before somebody is named.
-const UNNAMED: Duration = Duration::from_secs(3);
+const UNNAMED: Duration = Duration::from_millis(3_500);
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Who is shown as talking.
@@ -54,13 +54,20 @@ pub(super) struct Ear {
     unnamed: Option<(Instant, Instant)>,
     /// Counts sessions.
     pub(super) session: u32,
+    /// Whether the home lies.
+    pub(super) led: bool,
 }
 
 impl Ear {
+    /// Has heard nothing yet; `led`: its home lies.
+    pub(super) fn new(led: bool) -> Self {
+        Self { led, ..Self::default() }
+    }
+
     /// Numbers of the session before do not compare.
     pub(super) fn new_session(&mut self) {
         let newest = std::mem::take(&mut self.newest).into_iter().map(|(talker, (count, _))| (talker, (count, None))).collect();
-        *self = Self { newest, session: self.session + 1, ..Self::default() };
+        *self = Self { newest, session: self.session + 1, led: self.led, ..Self::default() };
     }
 
     pub(super) fn taken(&mut self, taken: &Taken, now: Instant) {
@@ -93,7 +100,7 @@ impl Ear {
     }
 
     fn end(&mut self, over: Over) {
-        if self.over.is_none_or(|known| follows(over.spurt, known.spurt)) {
+        if self.over.is_none_or(|known| follows(over.spurt, known.spurt, self.led)) {
             self.over = Some(over);
         }
     }
@@ -128,11 +135,11 @@ impl Ear {
         } else {
             let before = self.spurt.replace(spurt);
             self.talker = Some(sound.talker);
-            if before.is_some_and(|before| !follows(spurt, before)) {
+            if before.is_some_and(|before| !follows(spurt, before, self.led)) {
                 return Err(format!("{spurt} after {before:?}"));
             }
         }
-        let Some(over) = self.over.filter(|over| !follows(spurt, over.spurt)) else { return Ok(()) };
+        let Some(over) = self.over.filter(|over| !follows(spurt, over.spurt, self.led)) else { return Ok(()) };
         if said > over.at {
             return Err(format!("frame {}, spoken after {spurt} had ended here", sound.count));
         }
@@ -156,7 +163,8 @@ impl Ear {
     }
 }
 
-/// Whether one number may come after the other.
-pub(super) fn follows(spurt: Spurt, before: Spurt) -> bool {
-    spurt.is_after(before) || (EPOCHS_AHEAD..EPOCHS_BACK.wrapping_neg()).contains(&spurt.epoch.0.wrapping_sub(before.epoch.0))
+/// Whether one number may come after the other; a home that lies leads them around the circle of epochs.
+pub(super) fn follows(spurt: Spurt, before: Spurt, led: bool) -> bool {
+    let epochs = spurt.epoch.0.wrapping_sub(before.epoch.0);
+    spurt.is_after(before) || (EPOCHS_AHEAD..EPOCHS_BACK.wrapping_neg()).contains(&epochs) || led && epochs != 0
 }

@@ -154,7 +154,8 @@ impl Watch {
 
     /// A new unit on this host, at a gateway on that one; returns its number.
     pub(crate) fn add(&mut self, identity: Identity, host: IpAddr, gateway: IpAddr) -> u16 {
-        self.units.push(Watched { identity, path: (host, gateway), rebound: None, mouth: Mouth::new(), ear: Ear::default() });
+        let led = self.rules.home.as_ref().is_some_and(|home| self.rules.liars.contains(home));
+        self.units.push(Watched { identity, path: (host, gateway), rebound: None, mouth: Mouth::new(led), ear: Ear::new(led) });
         u16::try_from(self.units.len() - 1).expect("few units")
     }
 

@@ -62,10 +62,12 @@ pub(super) struct Mouth {
     left: Left,
     /// The grant whose length was complained of.
     too_long: Option<usize>,
+    /// Whether the home lies.
+    led: bool,
 }
 
 impl Mouth {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(led: bool) -> Self {
         Self {
             priority: Priority::default(),
             ask: None,
@@ -75,6 +77,7 @@ impl Mouth {
             content_since: None,
             left: Left::InOrder,
             too_long: None,
+            led,
         }
     }
 
@@ -121,7 +124,7 @@ impl Mouth {
         let asked = self.ask.take_if(|ask| ask.request == granted.request).is_some();
         let fresh = self.grants[self.session_from..].iter().flat_map(|grant| &grant.spurts).last().copied();
         let verdict = match fresh {
-            Some(last) if last != granted.spurt && !super::ear::follows(granted.spurt, last) => {
+            Some(last) if last != granted.spurt && !super::ear::follows(granted.spurt, last, self.led) => {
                 Err(format!("is granted {} after {last}: grants only rise", granted.spurt))
             }
             _ => Ok(()),
