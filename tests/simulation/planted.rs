@@ -1,7 +1,7 @@
 //! Faults planted on purpose, and the seeds that find them: were a rule of floor control lost, the lives of `random.rs` would tell.
 //!
 //! With the feature `planted` only. Every life of the list is lived with the fault, and must break as the list says, and without it, and must
-//! hold. Some faults no seed finds yet; the list says which. A change of the scripts or of the product may let a seed miss its fault; `tools/simulate --planted WORD` finds another.
+//! hold. A change of the scripts or of the product may let a seed miss its fault; `tools/simulate --planted WORD` finds another.
 
 use engine::planted::{Fault, plant};
 
@@ -30,8 +30,7 @@ impl Planted {
 }
 
 const LIST: [Planted; 8] = [
-    // No seed finds it yet.
-    Planted::alone("request-ids", &[Fault::RequestIds], &[], ""),
+    Planted::alone("request-ids", &[Fault::RequestIds], &[1], "the first of that grant"),
     Planted::alone("taken-cancels", &[Fault::TakenCancels], &[1], "waits in no queue"),
     Planted::alone("keeps-claims", &[Fault::KeepsClaims], &[15], "who wants nothing"),
     Planted::alone("sync-cancels", &[Fault::SyncCancels], &[33], "waits in no queue"),
@@ -53,8 +52,7 @@ const LIST: [Planted; 8] = [
         breach: "somebody under its own voice",
         harmless: &[&[Fault::NoFilter]],
     },
-    // No seed finds it yet.
-    Planted::alone("no-last-frame", &[Fault::NoLastFrame], &[], ""),
+    Planted::alone("no-last-frame", &[Fault::NoLastFrame], &[1], "only to frame"),
 ];
 
 /// Lives a seed with these faults.
@@ -68,6 +66,7 @@ fn live_with(faults: &'static [Fault], seed: u64) -> Verdict {
 #[test]
 fn the_seeds_of_the_list_find_what_is_planted() {
     for Planted { word, faults, seeds, breach, harmless } in LIST {
+        assert!(!seeds.is_empty(), "{word} is found by nothing");
         for seed in seeds {
             let found = live_with(faults, *seed).breaches;
             let hint = format!("tools/simulate --planted {word} finds other seeds");

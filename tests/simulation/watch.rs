@@ -151,11 +151,12 @@ fn a_frame_that_is_heard_twice_breaks_it() {
 
 #[test]
 fn a_frame_out_of_order_breaks_it() {
-    breaks("frame 1 again or late", async |bench| {
+    breaks("frame 2 again or late", async |bench| {
         bench.talks(A, 1);
-        let (first, second) = (bench.watch.says(A), bench.watch.says(A));
-        bench.hears(B, 1, second);
-        bench.hears(B, 1, first);
+        let [first, second, third] = std::array::from_fn(|_| bench.watch.says(A));
+        for sound in [first, third, second] {
+            bench.hears(B, 1, sound);
+        }
     });
 }
 
@@ -450,6 +451,17 @@ fn a_lost_last_syllable_breaks_it() {
         bench.watch.says(A);
         bench.tell(A, |tg| Event::Released(tg, request, Some(spurt(1))));
         bench.shows("nl", FloorStatus::default(), Mode::Home, 2_400).await;
+    });
+}
+
+#[test]
+fn a_lost_first_syllable_breaks_it() {
+    breaks("frame 2, and never frame 1", async |bench| {
+        bench.talks(A, 1);
+        sleep(ms(20)).await;
+        bench.watch.says(A);
+        let sound = bench.watch.says(A);
+        bench.hears(B, 1, sound);
     });
 }
 

@@ -204,7 +204,28 @@ impl Life {
         }
         // Ears that were frozen play what they missed.
         sleep(Duration::from_secs(2)).await;
-        self.everybody_is_heard(world).await
+        let deaf = self.everybody_is_heard(world).await;
+        self.from_afar(world).await;
+        deaf
+    }
+
+    /// A partner's unit by satellite takes a request back and asks again before the answer to the first, and then releases just when
+    /// it is granted, while what it said before that is still on its way. Whoever watches wants the first and the last frame heard.
+    async fn from_afar(&mut self, world: &World) {
+        let far = UnitNo(UNITS_EACH);
+        self.at_host(far, |host| world.net.set_link(host, ip(far.country()), Path::Satellite.link()));
+        let Some(radio) = &mut self.radios[far.0] else { return };
+        for (first, pause, second) in [(100, 100, 2_000), (0, 0, 640)] {
+            // Peace has lasted for long enough to be strict.
+            sleep(Duration::from_secs(3)).await;
+            for hold in [first, second].into_iter().filter(|hold| *hold > 0) {
+                radio.try_press(Priority { tier: Tier::Normal, dispatcher: false, level: Level(16) }).await;
+                sleep(Duration::from_millis(hold)).await;
+                radio.release().await;
+                sleep(Duration::from_millis(pause)).await;
+            }
+        }
+        sleep(Duration::from_secs(3)).await;
     }
 
     /// What is not well now.

@@ -54,6 +54,8 @@ pub(super) struct Ear {
     unnamed: Option<(Instant, Instant)>,
     /// Counts sessions.
     pub(super) session: u32,
+    /// When this one began.
+    pub(super) since: Option<Instant>,
     /// Whether the home lies.
     pub(super) led: bool,
 }
@@ -67,7 +69,7 @@ impl Ear {
     /// Numbers of the session before do not compare.
     pub(super) fn new_session(&mut self) {
         let newest = std::mem::take(&mut self.newest).into_iter().map(|(talker, (count, _))| (talker, (count, None))).collect();
-        *self = Self { newest, session: self.session + 1, led: self.led, ..Self::default() };
+        *self = Self { newest, session: self.session + 1, since: Some(Instant::now()), led: self.led, ..Self::default() };
     }
 
     pub(super) fn taken(&mut self, taken: &Taken, now: Instant) {
@@ -155,6 +157,11 @@ impl Ear {
     /// Whether somebody urgent was shown since a moment.
     pub(super) fn urgent_since(&self, since: Instant) -> bool {
         self.urgent.is_some_and(|at| at >= since)
+    }
+
+    /// Newest frame of a talker that was ever heard; 0: none.
+    pub(super) fn newest_of(&self, talker: u16) -> u32 {
+        self.newest.get(&talker).map_or(0, |(count, _)| *count)
     }
 
     /// Newest frame of a talker, if any was heard in this session since a moment.

@@ -364,6 +364,7 @@ impl Watch {
         let spoken = later.map_or_else(|| mouth.may_be_heard(spurt, sound.count), |_| Ok(()));
         let said = mouth.said_at(sound.count).unwrap_or(now);
         let in_time = self.clear_since(usize::from(number)).is_some_and(|since| !within(since, now, HELD_UP));
+        let whole = self.begins_late(number, sound).map_or(Ok(()), Err);
         let unit = self.unit(number);
         let played = unit.ear.hears(spurt, sound, said, in_time, now);
         let alone = match unit.mouth.live() {
@@ -372,7 +373,7 @@ impl Watch {
             Some((since, own)) if since < now && own.is_after(spurt) => Err("somebody under its own voice".to_owned()),
             _ => Ok(()),
         };
-        for what in [spoken, played, alone].into_iter().filter_map(Result::err) {
+        for what in [spoken, whole, played, alone].into_iter().filter_map(Result::err) {
             let [who, name] = [number, sound.talker].map(|unit| self.units[usize::from(unit)].identity.clone());
             self.breach(&format!("{who} hears {name}: {what}"));
         }

@@ -243,6 +243,14 @@ impl Mouth {
         self.said.last().copied()
     }
 
+    /// The first frame that was said under the grant that this one was said under, and since when that grant lives.
+    pub(super) fn first_of(&self, count: u32) -> Option<(u32, Instant)> {
+        let said = self.said_at(count)?;
+        let grant = self.grants.iter().rev().find(|grant| grant.said_before < usize::try_from(count).unwrap_or(0))?;
+        let under = grant.from <= said && grant.to.is_none_or(|to| said <= to);
+        under.then(|| (u32::try_from(grant.said_before + 1).unwrap_or(u32::MAX), grant.from))
+    }
+
     /// Since when it wants nothing, and how it came to that.
     pub(super) fn content_since(&self) -> Option<(Instant, Left)> {
         self.content_since.map(|since| (since, self.left))

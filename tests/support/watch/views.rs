@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use wire::{Identity, RequestId, Spurt, Tier};
 
 use super::mouth::Left;
-use super::{Watch, within};
+use super::{Sound, Watch, within};
 
 /// A status is at most so old.
 const TICK: Duration = Duration::from_millis(200);
@@ -293,6 +293,26 @@ impl Watch {
         }
         let sessions = (0u16..).zip(&self.units).map(|(other, unit)| (other, unit.ear.session)).collect();
         self.views.tails.push(Tail { talker: number, count, at: now, sessions });
+    }
+
+    /// Whether an ear beside the talker's own gateway begins to hear a spurt behind its first frame, although nothing is wrong with the
+    /// network and it does nothing else: then a talker believed in a grant that its gateway did not mean.
+    pub(super) fn begins_late(&self, number: u16, sound: Sound) -> Option<String> {
+        let (unit, talker) = (&self.units[usize::from(number)], &self.units[usize::from(sound.talker)]);
+        let (first, since) = talker.mouth.first_of(sound.count)?;
+        let overtaken = if self.net.reorders() { OVERTAKEN } else { 0 };
+        if unit.identity.authority != talker.identity.authority
+            || unit.ear.newest_of(sound.talker) >= first
+            || sound.count <= first + overtaken
+        {
+            return None;
+        }
+        let before = |at: Option<Instant>| at.is_some_and(|at| at + TAIL <= since);
+        let moved = [unit, talker].iter().any(|unit| unit.rebound.is_some_and(|at| at + TAIL >= since));
+        let busy = unit.mouth.talked_between(since - CROSSES, Instant::now()) || unit.ear.urgent_since(since - CROSSES);
+        let judged =
+            self.rules.liars.is_empty() && before(self.calm_since()) && unit.ear.since.is_none_or(|at| before(Some(at))) && !moved && !busy;
+        judged.then(|| format!("frame {}, and never frame {first}, the first of that grant", sound.count))
     }
 
     /// The last syllable of a spurt that ended in order is heard wherever the spurt was, unless somebody more urgent was shown there.
