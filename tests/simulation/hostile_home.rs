@@ -188,8 +188,7 @@ fn a_grant_below_the_voice_that_is_heard_talks_to_nobody_and_ends() {
 
 #[test]
 fn the_end_of_a_spurt_tells_who_still_talks_that_it_is_over() {
-    // A number that never was, and its own.
-    for over in [3, 1] {
+    for over in [/* never was */ 3, /* its own */ 1] {
         under_a_lying_home(321, async move |_, scene| {
             scene.grant(1).await;
             let mark = scene.maas.mark();

@@ -226,12 +226,13 @@ impl Follower {
             gate.advance(idle.spurt);
         }
         self.untold = idle.followed.then_some(idle.spurt);
-        let renumbered = idle.followed && self.talking.as_ref().is_some_and(|talking| talking.spurt() == idle.spurt);
-        let mut relays = if renumbered {
-            self.end_talking(idle.cause).into_iter().collect()
-        } else {
+        let renumbered = |spurt: Spurt| idle.followed && spurt == idle.spurt;
+        let mut relays = match &self.talking {
             // A member that talks on is told that it is over, or it talks to nobody.
-            self.displace(idle.cause.unwrap_or(RevokeCause::Displaced))
+            Some(Talking::Local { spurt, relinquished: false, .. }) if !renumbered(*spurt) => {
+                self.displace(idle.cause.unwrap_or(RevokeCause::Displaced))
+            }
+            Some(Talking::Local { .. } | Talking::Remote { .. }) | None => self.end_talking(idle.cause).into_iter().collect(),
         };
         if !idle.followed {
             relays.push(Relay::Others(None, FloorBody::Idle(idle.clone())));
