@@ -205,13 +205,13 @@ impl Life {
         // Ears that were frozen play what they missed.
         sleep(Duration::from_secs(2)).await;
         let deaf = self.everybody_is_heard(world).await;
-        self.from_afar(world).await;
+        self.far_talker(world).await;
         deaf
     }
 
     /// A partner's unit by satellite takes a request back and asks again before the answer to the first, and then releases just when
     /// it is granted, while what it said before that is still on its way. Whoever watches wants the first and the last frame heard.
-    async fn from_afar(&mut self, world: &World) {
+    async fn far_talker(&mut self, world: &World) {
         let far = UnitNo(UNITS_EACH);
         self.at_host(far, |host| world.net.set_link(host, ip(far.country()), Path::Satellite.link()));
         let Some(radio) = &mut self.radios[far.0] else { return };
