@@ -90,11 +90,6 @@ impl Chooser {
         self.choice
     }
 
-    /// The share of frames that the hop loses, as far as reports tell.
-    pub fn loss(&self) -> f64 {
-        self.loss
-    }
-
     /// A report came. One that is older than the newest or cannot be says nothing.
     pub fn handle_report(&mut self, report: Report) {
         let since = |now: u32, before: u32| now.wrapping_sub(before);

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | one voice at an ear, each frame once and in order, spoken under a grant that lived, silent after its end | `ear.rs` |
 //! | a grant has one owner and ends; a request is answered; an emergency within a second | `mouth.rs` |
-//! | no floor for whoever does not want it, no emergency behind routine, bounded queues, one talker in all views | `views.rs` |
+//! | no floor for whoever does not want it, no emergency behind routine, bounded queues, one talker in all views, first and last frame heard | `views.rs` |
 //! | a talker is shown only if it asked, and *via* the home if that relays it | here |
 //!
 //! Some hold at any time, some only while the network is calm; `calm` is what the network itself says.

@@ -307,11 +307,11 @@ impl Watch {
         {
             return None;
         }
-        let before = |at: Option<Instant>| at.is_some_and(|at| at + TAIL <= since);
-        let moved = [unit, talker].iter().any(|unit| unit.rebound.is_some_and(|at| at + TAIL >= since));
+        let long_before = |at: Instant| at + TAIL <= since;
+        let moved = [unit, talker].iter().any(|unit| unit.rebound.is_some_and(|at| !long_before(at)));
         let busy = unit.mouth.talked_between(since - CROSSES, Instant::now()) || unit.ear.urgent_since(since - CROSSES);
-        let judged =
-            self.rules.liars.is_empty() && before(self.calm_since()) && unit.ear.since.is_none_or(|at| before(Some(at))) && !moved && !busy;
+        let calm = self.calm_since().is_some_and(long_before) && unit.ear.since.is_none_or(long_before);
+        let judged = self.rules.liars.is_empty() && calm && !moved && !busy;
         judged.then(|| format!("frame {}, and never frame {first}, the first of that grant", sound.count))
     }
 
