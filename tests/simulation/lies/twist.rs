@@ -133,9 +133,9 @@ fn body(body: &mut FloorBody, names: &[&str], rng: &mut SmallRng) {
     }
 }
 
-/// The frames with something changed; those that were none are left out. The liar's voice is in them, counted from the number after
-/// `count` on in the order in which they would be played.
-pub(super) fn voices(frames: &[Bytes], count: u32, rng: &mut SmallRng) -> Vec<Voice> {
+/// The frames with something changed; those that were none are left out. The liar's voice is in them and in what they repeat, counted
+/// from the number after `count` on in the order in which all that would be played; `count` is the newest afterwards.
+pub(super) fn voices(frames: &[Bytes], count: &mut u32, rng: &mut SmallRng) -> Vec<Voice> {
     let genuine = |bytes: &Bytes| if let Ok(Some(Datagram::Voice(voice))) = Datagram::decode(bytes.clone()) { Some(voice) } else { None };
     let mut voices: Vec<Voice> = frames.iter().filter_map(genuine).collect();
     for voice in &mut voices {
@@ -148,9 +148,16 @@ pub(super) fn voices(frames: &[Bytes], count: u32, rng: &mut SmallRng) -> Vec<Vo
             _ => voice.tier = tier(rng),
         }
     }
-    voices.sort_by_key(|voice| (voice.spurt.to_bits(), voice.seq.0));
-    for (voice, count) in voices.iter_mut().zip(count + 1..) {
-        voice.payload = Sound { talker: Sound::FORGED, count }.payload().into();
+    let mut payloads: Vec<((u32, u16), &mut Bytes)> = Vec::new();
+    for Voice { spurt, seq, repeats, payload, .. } in &mut voices {
+        let place = |back: u8| (spurt.to_bits(), seq.0.saturating_sub(back.into()));
+        payloads.extend(repeats.iter_mut().map(|repeat| (place(repeat.back), &mut repeat.payload)));
+        payloads.push((place(0), payload));
+    }
+    payloads.sort_by_key(|(place, _)| *place);
+    for (_, payload) in payloads {
+        *count += 1;
+        *payload = Sound { talker: Sound::FORGED, count: *count }.payload().into();
     }
     voices.shuffle(rng);
     voices

@@ -65,10 +65,9 @@ impl Tongue {
         let (_, datagrams) = self.memory(at);
         let count = usize::try_from(self.count(60)).expect("few");
         let frames: Vec<Bytes> = datagrams.choose_multiple(&mut self.rng, count).cloned().collect();
-        let spoken = self.sessions[at].liar.as_ref().map_or(0, |liar| liar.spoken);
-        for voice in twist::voices(&frames, spoken, &mut self.rng) {
+        let Some(liar) = &mut self.sessions[at].liar else { return };
+        for voice in twist::voices(&frames, &mut liar.spoken, &mut self.rng) {
             let Some(liar) = &mut self.sessions[at].liar else { return };
-            liar.spoken += 1;
             liar.datagram(voice.encode());
             sleep(ms(2)).await;
         }
