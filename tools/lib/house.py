@@ -49,8 +49,9 @@ LIBRARIES = {
 MODULES = {
     # module of the engine: its siblings that it may use. Only hub and handset compose; what all share lies in lib.rs.
     "capacity": ["sched"],
-    "hub": ["capacity", "floor", "gate", "holddown", "liveness", "loss", "plan"],
+    "hub": ["capacity", "figures", "floor", "gate", "holddown", "liveness", "loss", "plan"],
     "handset": ["floor", "gate", "jitter", "liveness", "loss", "sched"],
+    "figures": [],
     "floor": ["plan"],
     "gate": [],
     "holddown": [],
@@ -60,7 +61,7 @@ MODULES = {
     "outbox": [],
     "plan": [],
     "planted": [],
-    "sched": [],
+    "sched": ["figures"],
 }
 SHARED = ["Deadline", "earliest", "millis", "planted"]
 

@@ -7,6 +7,7 @@ use wire::control::{Floor, FloorBody, Message, Revoke};
 use wire::datagram::{Datagram, Heartbeat, Report, Voice};
 use wire::{Reason, RequestId, RevokeCause, SessionId, Spurt, TalkgroupId};
 
+use super::figures::TurnedAway;
 use super::limits::{Sort, Verdict};
 use super::output::{Event, Output};
 use super::view::Frame;
@@ -44,7 +45,7 @@ impl Hub {
     /// The same for one that arrived a moment ago and waited for this turn: the deadline of voice counts from its arrival.
     pub fn handle_datagram_of(&mut self, session: SessionId, bytes: Bytes, arrived: Instant, now: Instant) {
         self.handle_one_datagram(session, bytes, arrived, now);
-        self.share_links(now);
+        self.settle(now);
     }
 
     fn handle_one_datagram(&mut self, session: SessionId, bytes: Bytes, arrived: Instant, now: Instant) {
@@ -91,11 +92,14 @@ impl Hub {
         let verdict = self.judge_datagram(session, Sort::Frame, now);
         if verdict == Verdict::Pass {
             self.note_loss(session, voice, now);
+        } else {
+            self.out.watch.turned_away(None, voice.tier, TurnedAway::Flood);
         }
         let Some(view) = self.handles.get(&voice.handle).and_then(|id| self.views.get_mut(id)) else { return };
         match verdict {
             Verdict::Pass if view.lacks_grant(session, now) => {
                 let talkgroup = view.id().clone();
+                self.out.watch.turned_away(None, voice.tier, TurnedAway::NoGrant);
                 self.tell_unheard(session, talkgroup, voice.spurt, now);
             }
             Verdict::Pass => view.voice(session, frame, now, &mut self.out),
@@ -110,6 +114,7 @@ impl Hub {
     fn handle_voice_of_peer(&mut self, session: SessionId, frame: Frame<'_>, now: Instant) {
         let (Some(peer), Some(entry)) = (self.peers.get(&session), self.sessions.get_mut(&session)) else { return };
         if !entry.limits.peer_frame(peer.bridges, now) {
+            self.out.watch.turned_away(Some(&peer.identity), frame.voice.tier, TurnedAway::Flood);
             return self.out.misbehaved(session, "more voice than its bridges carry", now);
         }
         self.note_loss(session, frame.voice, now);

@@ -17,6 +17,7 @@
 //! | `rights.rs` | who may claim what |
 //! | `admission.rs` | whose voice crosses a border link that is full, and with how many repeats |
 //! | `limits.rs` | how much one identity may ask |
+//! | `figures.rs` | how presses ended and after what time, late entries, voice turned away |
 //! | `blame.rs` | who misbehaves, without crowding out the log |
 //! | `status.rs` | a snapshot for people |
 
@@ -25,6 +26,7 @@ mod asked;
 mod blame;
 pub mod bridges;
 mod datagrams;
+pub mod figures;
 mod follower;
 mod limits;
 pub mod output;
@@ -163,6 +165,12 @@ impl Hub {
         self.out.events.pop_front()
     }
 
+    /// The end of every turn: links are shared out anew, and what was answered is counted.
+    fn settle(&mut self, now: Instant) {
+        self.share_links(now);
+        self.out.watch.end_of_turn(now);
+    }
+
     fn authority(&self) -> &Authority {
         &self.plan.gateway.authority
     }
@@ -195,7 +203,7 @@ impl Hub {
         self.plan = plan;
         self.renew_peers(now);
         self.out.stirred = true;
-        self.share_links(now);
+        self.settle(now);
     }
 
     // === Sessions ===
@@ -216,7 +224,7 @@ impl Hub {
     pub fn handle_message(&mut self, session: SessionId, message: Message, now: Instant) {
         self.handle_one_message(session, message, now);
         self.out.stirred = true;
-        self.share_links(now);
+        self.settle(now);
     }
 
     fn handle_one_message(&mut self, session: SessionId, message: Message, now: Instant) {
@@ -319,10 +327,11 @@ impl Hub {
         if self.peers.contains_key(&session) {
             self.peer_down(session, reason, now.saturating_duration_since(entry.since), now);
         }
+        self.out.watch.gone(session, now);
         let unsaid = self.out.blame.end(session);
         self.out.events.extend(unsaid);
         self.out.event(Event::SessionDown(session, entry.caller.identity, reason));
-        self.share_links(now);
+        self.settle(now);
     }
 
     fn misbehaved(&mut self, session: SessionId, what: &'static str, now: Instant) {
@@ -364,7 +373,7 @@ impl Hub {
         }
         self.handle_peer_timeout(now);
         self.rejoin(now);
-        self.share_links(now);
+        self.settle(now);
     }
 
     /// The wall clock, about once a second: dates of agreements.
@@ -372,7 +381,7 @@ impl Hub {
         self.unix_s = unix_s;
         self.usage.retain(|_, limits| !limits.is_clean(now));
         self.renew_bridges(now);
-        self.share_links(now);
+        self.settle(now);
     }
 
     /// Every session ends with this reason: the gateway stops.

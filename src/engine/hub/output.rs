@@ -9,6 +9,7 @@ use wire::control::{Message, Talker};
 use wire::{Authority, DenyCause, Epoch, Identity, Level, Reason, RevokeCause, SessionId, Spurt, TalkgroupId, Tier};
 
 use super::blame::Blame;
+use super::figures::Watch;
 
 /// Something for the links.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,6 +155,7 @@ pub(crate) struct Outbox {
     pub(crate) outputs: VecDeque<Output>,
     pub(crate) events: VecDeque<Event>,
     pub(super) blame: Blame,
+    pub(super) watch: Watch,
     /// Sessions over whose link a request found no room, each time once.
     pub(super) no_room: Vec<SessionId>,
     /// Whether a floor may have changed since the links were last shared out.
@@ -163,6 +165,7 @@ pub(crate) struct Outbox {
 impl Outbox {
     pub(crate) fn control(&mut self, to: SessionId, message: Message) {
         self.stirred = true;
+        self.watch.said(to, &message);
         self.outputs.push_back(Output::Control(to, message));
     }
 

@@ -7,10 +7,12 @@ use wire::{Authority, Identity, SessionId, Spurt, TalkgroupId, Tier};
 
 use super::admission::Use;
 use super::bridges::BridgeState;
+use super::figures::Figures;
 use super::follower::Talking;
 use super::view::{Side, View};
 use super::{Hub, Stage};
 use crate::floor::table::State;
+use crate::loss::Repeats;
 
 /// Everything at one instant.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +25,8 @@ pub struct Status {
     pub bridges: Vec<BridgeStatus>,
     /// Links to peers.
     pub links: Vec<LinkStatus>,
+    /// What was counted since the start.
+    pub figures: Figures,
     /// Time since the start.
     pub uptime: Duration,
 }
@@ -38,6 +42,8 @@ pub struct SessionStatus {
     pub age: Duration,
     /// What it joined.
     pub talkgroups: Vec<TalkgroupId>,
+    /// What its reports of loss call for.
+    pub repeats: Repeats,
 }
 
 /// Who arbitrates a talkgroup.
@@ -102,6 +108,8 @@ pub struct LinkStatus {
     pub held: bool,
     /// How often its session ended.
     pub lost: u64,
+    /// What its reports of loss call for; none while it is down.
+    pub repeats: Repeats,
     /// How many spurts it carries, and who finds no room.
     pub used: Use,
 }
@@ -120,6 +128,7 @@ impl Hub {
                     identity: entry.caller.identity.clone(),
                     age: age(entry.since),
                     talkgroups: self.views.values().filter(|v| v.members.contains_key(session)).map(|v| v.id().clone()).collect(),
+                    repeats: entry.chooser.choice(),
                 })
                 .collect(),
             talkgroups: self.views.values().map(|view| view.status(now)).collect(),
@@ -140,9 +149,11 @@ impl Hub {
                 .map(|peer| {
                     let identity = peer.identity();
                     let session = self.peers.iter().find(|(_, p)| p.identity == identity);
+                    let live = session.and_then(|(session, _)| self.sessions.get(session));
                     LinkStatus {
                         up: session.map(|(s, _)| *s),
-                        since: match session.and_then(|(s, _)| self.sessions.get(s)) {
+                        repeats: live.map(|entry| entry.chooser.choice()).unwrap_or_default(),
+                        since: match live {
                             Some(entry) => age(entry.since),
                             None => age(self.links.get(&identity).map_or(self.started, |link| link.down_since)),
                         },
@@ -153,6 +164,7 @@ impl Hub {
                     }
                 })
                 .collect(),
+            figures: self.out.watch.figures().clone(),
             uptime: age(self.started),
         }
     }

@@ -21,6 +21,7 @@ impl Hub {
         match message {
             Message::Affiliate(talkgroup) => self.affiliate(session, talkgroup, now),
             Message::Deaffiliate(talkgroup) => {
+                self.out.watch.left(session, &talkgroup, now);
                 if let Some(view) = self.views.get_mut(&talkgroup) {
                     view.leave(session, RevokeCause::Disconnected, now, &mut self.out);
                 }
@@ -81,6 +82,7 @@ impl Hub {
         match &floor.body {
             FloorBody::Request(request) => self.handle_press(&party, &floor.talkgroup, request, now),
             FloorBody::Release(release) => {
+                self.out.watch.released(session, &floor.talkgroup, release.request, now);
                 if let Some(view) = self.views.get_mut(&floor.talkgroup) {
                     view.release(&party, release, now, &mut self.out);
                 }
@@ -97,6 +99,10 @@ impl Hub {
 
     fn handle_press(&mut self, party: &Party, talkgroup: &TalkgroupId, request: &Request, now: Instant) {
         let view = self.views.get_mut(talkgroup);
+        match view.as_ref().filter(|view| view.members.contains_key(&party.session)) {
+            Some(view) => self.out.watch.asked(party.session, talkgroup, request, view.asks(), now),
+            None => self.out.watch.refused_at_once(request.priority.tier),
+        }
         // Only a claim that may be an emergency is one.
         let is_emergency = request.priority.tier == Tier::Emergency;
         let urgent = is_emergency && view.as_ref().is_some_and(|view| view.plan.rights(&party.identity).emergency);

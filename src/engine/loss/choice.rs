@@ -32,6 +32,11 @@ impl Repeats {
         self.count
     }
 
+    /// Whether they lie apart, against bursts.
+    pub fn is_spread(self) -> bool {
+        self.spread
+    }
+
     /// Of these, so many at most.
     #[must_use]
     pub fn at_most(self, count: u8) -> Self {

@@ -37,6 +37,8 @@ use std::vec;
 
 use wire::Level;
 
+use crate::figures::{HOP, Histogram};
+
 pub(crate) use bucket::HALF_BYTES_PER_KBPS;
 pub use bucket::{Bucket, OVERHEAD_BYTES};
 pub use class::{Class, Rule, WhenFull};
@@ -69,6 +71,7 @@ struct Lane<T> {
     share: Share,
     ready: bool,
     stats: ClassStats,
+    waited: Histogram,
 }
 
 /// What the link is to do now.
@@ -128,9 +131,16 @@ pub struct ClassStats {
 }
 
 /// Counters of every class.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stats {
     classes: [ClassStats; CLASSES],
+    waited: [Histogram; CLASSES],
+}
+
+impl Default for Stats {
+    fn default() -> Self {
+        Self { classes: [ClassStats::default(); CLASSES], waited: [Histogram::new(&HOP); CLASSES] }
+    }
 }
 
 impl Stats {
@@ -138,12 +148,35 @@ impl Stats {
     pub fn of(&self, class: Class) -> ClassStats {
         self.classes[class.index()]
     }
+
+    /// How long what was sent of a class had waited since its arrival at this gateway.
+    pub fn waited(&self, class: Class) -> &Histogram {
+        &self.waited[class.index()]
+    }
+
+    /// All that the link of another session has counted; nothing of it waits any more.
+    pub fn add(&mut self, other: &Self) {
+        for (sum, more) in self.classes.iter_mut().zip(&other.classes) {
+            sum.offered += more.offered;
+            sum.sent += more.sent;
+            sum.dropped_late += more.dropped_late;
+            sum.dropped_full += more.dropped_full;
+            sum.bytes += more.bytes;
+        }
+        self.waited.iter_mut().zip(&other.waited).for_each(|(sum, more)| sum.add(more));
+    }
 }
 
 impl<T> Scheduler<T> {
     /// A scheduler for a link of that rate in kbit/s; `None`: unshaped.
     pub fn new(rate_kbps: Option<u32>) -> Self {
-        let lane = |_: Class| Lane { queue: Queue::new(), share: Share::default(), ready: true, stats: ClassStats::default() };
+        let lane = |_: Class| Lane {
+            queue: Queue::new(),
+            share: Share::default(),
+            ready: true,
+            stats: ClassStats::default(),
+            waited: Histogram::new(&HOP),
+        };
         Self { bucket: Bucket::new(rate_kbps), lanes: Class::ALL.map(lane), overtook: false }
     }
 
@@ -235,10 +268,14 @@ impl<T> Scheduler<T> {
         let cost = bucket::cost(popped.chunk.bytes);
         lane.stats.bytes += cost;
         lane.stats.sent += u64::from(popped.last);
+        let waited = now.saturating_duration_since(popped.arrived);
+        if popped.last {
+            lane.waited.note(waited);
+        }
         self.overtook = choice.overtakes;
         self.bucket.charge(popped.chunk.bytes, now);
         self.settle(choice.class, cost, now);
-        Next::Item { item: popped.chunk.item, class: choice.class, waited: now.saturating_duration_since(popped.arrived) }
+        Next::Item { item: popped.chunk.item, class: choice.class, waited }
     }
 
     /// The class that goes next, by the two rules of the module's doc.
@@ -281,8 +318,9 @@ impl<T> Scheduler<T> {
     /// The counters now.
     pub fn stats(&self) -> Stats {
         let mut stats = Stats::default();
-        for (out, lane) in stats.classes.iter_mut().zip(&self.lanes) {
+        for ((out, waited), lane) in stats.classes.iter_mut().zip(&mut stats.waited).zip(&self.lanes) {
             *out = ClassStats { queued: lane.queue.len(), ..lane.stats };
+            *waited = lane.waited;
         }
         stats
     }

@@ -4,6 +4,7 @@ mod admission;
 mod border;
 mod calls;
 mod emergency;
+mod figures;
 mod limits;
 mod looking;
 mod model;

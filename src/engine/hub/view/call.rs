@@ -79,6 +79,7 @@ impl View {
     pub(super) fn record(&mut self, over: Over, now: Instant, out: &mut Outbox) {
         self.calls.tails.retain(|_, until| *until > now);
         self.calls.tails.insert(over.session, now + TAIL);
+        out.watch.spurt_over(self.handle);
         let Over { talker, tier, level, via, spurt, duration, ended_by, .. } = over;
         let agreements = std::mem::take(&mut self.calls.crossed);
         let call = Call { talkgroup: self.id().clone(), talker, agreements, via, tier, level, spurt, duration, ended_by };

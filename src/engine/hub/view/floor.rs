@@ -9,6 +9,7 @@ use super::call::Over;
 use super::{Side, View};
 use crate::floor::{Claim, Party};
 use crate::hub::bridges::Far;
+use crate::hub::figures::Arbiter;
 use crate::hub::follower::{Relay, Verdict};
 use crate::hub::output::{Event, Outbox};
 use crate::hub::rights::{fit_to_ceiling, judge_foreign, judge_local, may_end_emergency};
@@ -18,6 +19,11 @@ const EMERGENCIES_MAX: usize = 64;
 
 impl View {
     // === Floor ===
+
+    /// Who answers a member that asks for the floor.
+    pub(crate) fn asks(&self) -> Arbiter {
+        if matches!(self.side, Side::Partner(_)) { Arbiter::Home } else { Arbiter::Here }
+    }
 
     /// A member asks for the floor.
     pub(crate) fn request(&mut self, session: SessionId, request: &Request, now: Instant, out: &mut Outbox) {

@@ -176,6 +176,9 @@ impl View {
     pub(crate) fn join(&mut self, session: SessionId, talker: Talker, now: Instant, out: &mut Outbox) {
         let rights = self.plan.rights(&talker.identity);
         self.members.insert(session, talker);
+        if self.current_taken(now).is_some() {
+            out.watch.joined_late(self.handle, session, now);
+        }
         self.renew_listeners();
         let affiliated = Affiliated {
             talkgroup: self.id().clone(),

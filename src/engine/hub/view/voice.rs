@@ -107,6 +107,7 @@ impl View {
             }
         };
         self.fan_out(session, Frame { voice, bytes, arrived }, (tier, level), out);
+        out.watch.fanned_out(self.handle, now);
         self.drain(now, out);
     }
 
