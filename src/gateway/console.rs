@@ -1,4 +1,4 @@
-//! The console's first floor: `/status`, `/livez`, `/readyz` over plain HTTP on loopback.
+//! The console's first floor: `/status`, `/metrics`, `/livez`, `/readyz` over plain HTTP on loopback.
 //!
 //! Beside the data path, on an OS thread with a runtime of its own, so that it answers while voice is saturated. It reads
 //! only the [`StatusBoard`]; nothing here can hold up a voice frame.
@@ -9,17 +9,19 @@ use std::net::{SocketAddr, TcpListener};
 use axum::Json;
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::sync::oneshot;
 
+use crate::metrics;
 use crate::status::StatusBoard;
 
 /// The routes, without a port.
 pub fn router(board: StatusBoard) -> Router {
     Router::new()
         .route("/status", get(async |State(board): State<StatusBoard>| status(&board)))
+        .route("/metrics", get(async |State(board): State<StatusBoard>| metrics(&board)))
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(async |State(board): State<StatusBoard>| ready(&board)))
         .with_state(board)
@@ -27,6 +29,13 @@ pub fn router(board: StatusBoard) -> Router {
 
 fn status(board: &StatusBoard) -> Response {
     Json(&*board.newest()).into_response()
+}
+
+fn metrics(board: &StatusBoard) -> Response {
+    match metrics::render(board) {
+        Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }
 
 fn ready(board: &StatusBoard) -> Response {

@@ -26,6 +26,7 @@ use wire::{Epoch, Identity, Reason, SessionId};
 
 use crate::config::Config;
 use crate::dialling::{Dialling, PeerState};
+use crate::ledger::Ledger;
 use crate::link::{Link, NewLink, Offer};
 use crate::plan::plan_of;
 use crate::refusals::Refusals;
@@ -88,6 +89,7 @@ pub(crate) struct Driver {
     /// Starts and stops dialling tasks when the configuration changes.
     pub(crate) dialling: Dialling,
     links: Links,
+    ledger: Ledger,
     next_session: u64,
     sweep: Sweep,
     refusals: Refusals,
@@ -127,6 +129,7 @@ impl Driver {
             peers: BTreeMap::new(),
             dialling,
             links: BTreeMap::new(),
+            ledger: Ledger::default(),
             next_session: 1,
             sweep: Sweep::default(),
             refusals: Refusals::default(),
@@ -247,7 +250,8 @@ impl Driver {
                 if let Some(state) = self.peers.get(&caller.identity) {
                     state.send_replace(PeerState::Up);
                 }
-                self.links.insert(session, Link::start(session, *new, rate, inbound.clone()));
+                let tally = self.ledger.open(&caller.identity);
+                self.links.insert(session, Link::start(session, *new, rate, tally, inbound.clone()));
                 // Trust may have changed since the handshake.
                 self.sweep.extend([session]);
                 self.hub.handle_connected(session, caller, dialled, connected);
@@ -300,7 +304,7 @@ impl Driver {
         if let Some(untold) = self.refusals.take_untold(now) {
             self.reporter.refused_untold(untold);
         }
-        self.reporter.publish(&self.hub.status(now), &self.links);
+        self.reporter.publish(&self.hub.status(now), &self.links, &self.ledger.totals());
     }
 
     /// Ends the sessions whose certificate has run out; only dates are compared, nothing is verified.
@@ -366,7 +370,7 @@ impl Driver {
                 }
                 Output::Voice(fanout) => self.fan_out(&fanout),
                 Output::Datagram(session, bytes) => {
-                    if let Some(link) = self.links.get_mut(&session) {
+                    if let Some(link) = self.links.get(&session) {
                         link.perishable(Offer::Signal(bytes));
                     }
                 }
@@ -393,11 +397,11 @@ impl Driver {
         }
     }
 
-    fn fan_out(&mut self, fanout: &Fanout) {
+    fn fan_out(&self, fanout: &Fanout) {
         for session in fanout.to.iter().filter(|session| **session != fanout.except) {
-            if let Some(link) = self.links.get_mut(session) {
+            if let Some(link) = self.links.get(session) {
                 if self.voice_is_old {
-                    link.dropped += 1;
+                    link.tally.stale();
                     continue;
                 }
                 let Fanout { tier, level, backlog, arrived, .. } = *fanout;

@@ -1,7 +1,7 @@
 //! The gateway: configuration, driver, connections, status, records.
 //!
 //! In the data path this crate stands between the transport's connections and the engine's decisions. Around that core
-//! lie the parts that voice never waits for: [`config`] and [`check`] before the start, [`console`] and [`status`] for
+//! lie the parts that voice never waits for: [`config`] and [`check`] before the start, [`console`], [`status`] and [`figures`] for
 //! whoever watches, [`records`] and [`logging`] for whoever asks later.
 
 #![cfg_attr(not(test), deny(clippy::panic))]
@@ -12,12 +12,15 @@ pub mod config;
 pub mod console;
 mod dialling;
 mod driver;
+pub mod figures;
 pub mod gateway;
 mod kept;
+mod ledger;
 mod link;
 mod lobby;
 pub mod logging;
 mod material;
+mod metrics;
 mod operator;
 #[cfg(test)]
 mod operator_tests;

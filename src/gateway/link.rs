@@ -6,7 +6,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -18,9 +17,10 @@ use transport::config::Port;
 use transport::congestion::Rate;
 use transport::endpoint::Connection;
 use transport::identity::Certified;
-use transport::link::{self, Command, Counters, Inbound, Next, Outbox, Room};
+use transport::link::{self, Command, Inbound, Next, Outbox, Room};
 use wire::{Reason, SessionId};
 
+use crate::ledger::Tally;
 use crate::lobby::Waiting;
 
 /// Offers that wait between the driver and a pump: a busy second of everything.
@@ -66,25 +66,27 @@ pub(crate) struct Link {
     pub(crate) certified: Certified,
     pub(crate) port: Port,
     pub(crate) address: SocketAddr,
-    pub(crate) counters: Arc<Counters>,
-    pub(crate) stats: Arc<Mutex<sched::Stats>>,
+    pub(crate) tally: Arc<Tally>,
     /// For the congestion controller.
     rate: Rate,
     /// The rate last told to the pump, in kbit/s.
     rate_kbps: u32,
-    /// Voice frames dropped because the pump did not keep up, or they waited through a pause of the gateway.
-    pub(crate) dropped: u64,
     /// Until there is a session.
     pub(crate) waiting: Option<Waiting>,
 }
 
 impl Link {
-    /// Starts the pump; what comes in goes to `inbound` under the session's number.
-    pub(crate) fn start(session: SessionId, new: NewLink, rate_kbps: u32, inbound: mpsc::Sender<(SessionId, Inbound)>) -> Self {
+    /// Starts the pump; what comes in goes to `inbound` under the session's number, and what is moved is counted in `tally`.
+    pub(crate) fn start(
+        session: SessionId,
+        new: NewLink,
+        rate_kbps: u32,
+        tally: Arc<Tally>,
+        inbound: mpsc::Sender<(SessionId, Inbound)>,
+    ) -> Self {
         let (commands, offers) = mpsc::channel(OFFERS_MAX);
-        let counters = Arc::new(Counters::default());
-        let stats = Arc::new(Mutex::new(sched::Stats::default()));
-        let outbox = Queue { line: Line::new(Some(rate_kbps)), stats: Arc::clone(&stats), shown: None };
+        let counters = Arc::clone(&tally.counters);
+        let outbox = Queue { line: Line::new(Some(rate_kbps)), tally: Arc::clone(&tally), shown: None };
         let NewLink { connection, streams, port, waiting, .. } = new;
         connection.rate.set_kbps(rate_kbps);
         let link = Self {
@@ -92,11 +94,9 @@ impl Link {
             certified: connection.certified.clone(),
             port,
             address: connection.quic.remote_address(),
-            counters: Arc::clone(&counters),
-            stats,
+            tally,
             rate: connection.rate.clone(),
             rate_kbps,
-            dropped: 0,
             waiting,
         };
         let tag = move |item| (session, item);
@@ -129,9 +129,9 @@ impl Link {
     }
 
     /// Offers a voice frame or heartbeat; dropped and counted when there is no room.
-    pub(crate) fn perishable(&mut self, offer: Offer) {
+    pub(crate) fn perishable(&self, offer: Offer) {
         if self.commands.try_send(Command::Offer(offer)).is_err() {
-            self.dropped += 1;
+            self.tally.not_taken();
         }
     }
 
@@ -149,7 +149,7 @@ impl Link {
 #[derive(Debug)]
 struct Queue {
     line: Line,
-    stats: Arc<Mutex<sched::Stats>>,
+    tally: Arc<Tally>,
     shown: Option<Instant>,
 }
 
@@ -170,10 +170,8 @@ impl Outbox for Queue {
     }
 
     fn next(&mut self, now: Instant, room: Room) -> Next {
-        if self.shown.is_none_or(|at| now.saturating_duration_since(at) >= STATS_EVERY)
-            && let Ok(mut stats) = self.stats.lock()
-        {
-            *stats = self.line.stats();
+        if self.shown.is_none_or(|at| now.saturating_duration_since(at) >= STATS_EVERY) {
+            self.tally.show(self.line.stats());
             self.shown = Some(now);
         }
         match self.line.next(now, room.datagram, room.stream) {
@@ -182,5 +180,11 @@ impl Outbox for Queue {
             sched::Next::Wait(until, _) => Next::Wait(until),
             sched::Next::Idle => Next::Idle,
         }
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.tally.show(self.line.stats());
     }
 }

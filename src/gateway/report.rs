@@ -2,12 +2,14 @@
 //!
 //! Everything here only hands over and returns; nobody on the voice thread waits for a disk or a reader.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use engine::hub::status as hub;
 use engine::hub::{Call, Event};
+use engine::loss::Repeats;
 use engine::sched;
 use time::OffsetDateTime;
 use tokio::sync::watch;
@@ -18,11 +20,13 @@ use wire::control::{Agreement, Talker};
 use wire::{Epoch, Identity, Kind, Reason, RevokeCause, SessionId};
 
 use crate::driver::Links;
+use crate::figures::FiguresStatus;
+use crate::ledger::{Side, Totals};
 use crate::records::{Record, RecordKind, Records};
 use crate::redact::Redactor;
 use crate::status::{
-    BridgeState, BridgeStatus, FloorState, FloorStatus, GatewayStatus, LinkState, LinkStatus, Mode, QueueStatus, SessionStatus, Status,
-    StatusBoard, TalkgroupStatus,
+    BridgeState, BridgeStatus, FloorState, FloorStatus, GatewayStatus, LinkState, LinkStatus, Mode, QueueStatus, RepeatsStatus,
+    SessionStatus, Status, StatusBoard, TalkgroupStatus,
 };
 
 /// Where reports go; clones go to the same places.
@@ -218,7 +222,7 @@ impl Reporter {
     }
 
     /// Puts a snapshot on the board.
-    pub(crate) fn publish(&self, snapshot: &hub::Status, links: &Links) {
+    pub(crate) fn publish(&self, snapshot: &hub::Status, links: &Links, totals: &BTreeMap<Side, Totals>) {
         let status = Status {
             gateway: GatewayStatus {
                 authority: self.gateway.authority.to_string(),
@@ -232,6 +236,7 @@ impl Reporter {
             bridges: snapshot.bridges.iter().map(|b| bridge(b, snapshot)).collect(),
             links: snapshot.links.iter().map(|link| link_status(link, links)).collect(),
             queues: links.values().flat_map(queues).collect(),
+            figures: FiguresStatus::new(&snapshot.figures, totals),
         };
         self.board.publish(status);
     }
@@ -245,6 +250,7 @@ fn session(session: &hub::SessionStatus, links: &Links) -> SessionStatus {
         since_s: session.age.as_secs(),
         address: address(session.session),
         talkgroups: session.talkgroups.iter().map(ToString::to_string).collect(),
+        repeats: repeats(session.repeats),
     }
 }
 
@@ -326,7 +332,7 @@ fn words(agreement: &Agreement) -> String {
 }
 
 fn link_status(link: &hub::LinkStatus, links: &Links) -> LinkStatus {
-    let rtt = link.up.and_then(|session| links.get(&session)).map(|link| link.counters.stats().rtt);
+    let rtt = link.up.and_then(|session| links.get(&session)).map(|link| link.tally.counters.stats().rtt);
     LinkStatus {
         peer: link.peer.to_string(),
         state: match (&link.up, link.held) {
@@ -337,6 +343,7 @@ fn link_status(link: &hub::LinkStatus, links: &Links) -> LinkStatus {
         rtt_ms: rtt.map(|rtt| rtt.as_secs_f64() * 1_000.0),
         since_s: link.since.as_secs(),
         lost_count: link.lost,
+        repeats: repeats(link.repeats),
         capacity: count(link.used.capacity),
         in_use: count(link.used.crossing),
         suspended: link.used.suspended.iter().map(ToString::to_string).collect(),
@@ -344,12 +351,16 @@ fn link_status(link: &hub::LinkStatus, links: &Links) -> LinkStatus {
     }
 }
 
+fn repeats(of: Repeats) -> RepeatsStatus {
+    RepeatsStatus { count: of.count(), spread: of.is_spread() }
+}
+
 fn count(of: usize) -> u64 {
     u64::try_from(of).unwrap_or(u64::MAX)
 }
 
 fn queues(link: &crate::link::Link) -> Vec<QueueStatus> {
-    let Ok(stats) = link.stats.lock().map(|stats| *stats) else { return Vec::new() };
+    let (stats, dropped) = (link.tally.stats(), link.tally.dropped());
     let row = |class: sched::Class| {
         let of = stats.of(class);
         QueueStatus {
@@ -358,7 +369,7 @@ fn queues(link: &crate::link::Link) -> Vec<QueueStatus> {
             depth: count(of.queued),
             sent: of.sent,
             dropped_late: of.dropped_late,
-            dropped_full: of.dropped_full + if class == sched::Class::Voice { link.dropped } else { 0 },
+            dropped_full: of.dropped_full + if class == sched::Class::Voice { dropped } else { 0 },
         }
     };
     sched::Class::ALL.into_iter().map(row).collect()

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 
+use crate::figures::FiguresStatus;
+
 /// A snapshot of a gateway.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -27,6 +29,8 @@ pub struct Status {
     pub links: Vec<LinkStatus>,
     /// What waits to be sent, per link and class.
     pub queues: Vec<QueueStatus>,
+    /// What was counted since the start.
+    pub figures: FiguresStatus,
 }
 
 /// The gateway itself.
@@ -57,6 +61,18 @@ pub struct SessionStatus {
     pub address: String,
     /// Talkgroups joined.
     pub talkgroups: Vec<String>,
+    /// What is repeated to it.
+    pub repeats: RepeatsStatus,
+}
+
+/// What the losses that the other side reports call for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RepeatsStatus {
+    /// Earlier frames in each frame.
+    pub count: u8,
+    /// Whether they lie apart, for the losses come in bursts.
+    pub spread: bool,
 }
 
 /// How a talkgroup is arbitrated.
@@ -191,6 +207,8 @@ pub struct LinkStatus {
     pub since_s: u64,
     /// How often it was lost since the start.
     pub lost_count: u64,
+    /// What is repeated to it, where it has room.
+    pub repeats: RepeatsStatus,
     /// How many spurts it carries at once from here.
     pub capacity: u64,
     /// How many cross it now.

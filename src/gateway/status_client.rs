@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use crate::figures::FiguresStatus;
 use crate::status::Status;
 
 /// Longest wait for connecting, and for each read and write.
@@ -101,16 +102,42 @@ pub(crate) fn table(status: &Status) -> String {
         let rtt = l.rtt_ms.map(|ms| format!("{ms:.1} ms"));
         let (used, suspended) = (format!("{} of {}", l.in_use, l.capacity), l.suspended.join(" "));
         let suspended = or_dash((!suspended.is_empty()).then_some(suspended.as_str()));
-        let counts = [format!("{} s", l.since_s), l.lost_count.to_string(), used, suspended, l.refused.to_string()];
+        let repeats = if l.repeats.spread { format!("{} spread", l.repeats.count) } else { l.repeats.count.to_string() };
+        let counts = [format!("{} s", l.since_s), l.lost_count.to_string(), used, suspended, l.refused.to_string(), repeats];
         [l.peer.clone(), word(l.state), or_dash(rtt.as_deref())].into_iter().chain(counts).collect()
     });
-    part(&mut out, &["LINK", "STATE", "RTT", "SINCE", "LOST", "SPURTS", "SUSPENDED", "REFUSED"], rows);
+    part(&mut out, &["LINK", "STATE", "RTT", "SINCE", "LOST", "SPURTS", "SUSPENDED", "REFUSED", "REPEATS"], rows);
     let rows = status.queues.iter().map(|q| {
         let counts = [q.depth, q.sent, q.dropped_late, q.dropped_full].map(|count| count.to_string());
         [q.link.clone(), q.class.clone()].into_iter().chain(counts).collect()
     });
     part(&mut out, &["QUEUE", "CLASS", "DEPTH", "SENT", "LATE", "FULL"], rows);
+    figures(&mut out, &status.figures);
     out
+}
+
+/// What was counted; only what there is.
+fn figures(out: &mut String, figures: &FiguresStatus) {
+    let rows = figures.access.iter().filter(|a| a.times.count > 0).map(|a| {
+        let mean = format!("{:.1} ms", a.times.mean_ms());
+        vec![a.outcome.clone(), a.tier.clone(), a.arbiter.clone(), a.times.count.to_string(), mean]
+    });
+    part(out, &["ACCESS", "TIER", "ARBITER", "COUNT", "MEAN"], rows);
+    let hops = figures.hops.iter().filter(|hop| hop.times.count > 0);
+    let rows = hops.map(|hop| {
+        let times = [hop.times.mean_ms(), hop.times.at_most_ms(0.99)].map(|ms| format!("{ms:.1} ms"));
+        [hop.link.clone(), hop.class.clone(), hop.times.count.to_string()].into_iter().chain(times).collect()
+    });
+    part(out, &["HOP", "CLASS", "COUNT", "MEAN", "99 % BELOW"], rows);
+    let rows = figures.drops.iter().filter(|d| d.count > 0);
+    part(
+        out,
+        &["DROPPED", "CLASS", "REASON", "COUNT"],
+        rows.map(|d| vec![d.link.clone(), d.class.clone(), d.reason.clone(), d.count.to_string()]),
+    );
+    let rows = figures.kpis.iter().filter(|k| k.measured > 0);
+    let rows = rows.map(|k| vec![k.kpi.clone(), format!("{:.0} ms", k.limit_ms), k.measured.to_string(), k.breaches.to_string()]);
+    part(out, &["KPI", "LIMIT", "MEASURED", "BREACHES"], rows);
 }
 
 /// The snake_case word of a state, as in the JSON.
@@ -140,7 +167,7 @@ fn part(out: &mut String, titles: &[&str], rows: impl Iterator<Item = Vec<String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::{BridgeState, BridgeStatus, LinkState, LinkStatus};
+    use crate::status::{BridgeState, BridgeStatus, LinkState, LinkStatus, RepeatsStatus};
 
     #[test]
     fn an_answer_is_taken_apart_and_a_short_one_is_refused() {
@@ -184,6 +211,7 @@ mod tests {
             in_use: 3,
             suspended: vec!["nl/pol-1".to_owned(), "nl/fire-1".to_owned()],
             refused: 12,
+            repeats: RepeatsStatus { count: 2, spread: true },
             ..LinkStatus::default()
         };
         let text = table(&Status { bridges: vec![bridge], links: vec![link, full], ..Status::default() });
@@ -192,9 +220,9 @@ BRIDGE       HOME      PARTNER   PEER             STATE    WHY
 EMR-2026-01  nl/pol-1  be/lux-3  be/gateway/gw-1  pending  onward differs
   EMR-2026-01 ours: onward: de
 
-LINK             STATE      RTT     SINCE  LOST  SPURTS  SUSPENDED           REFUSED
-be/gateway/gw-1  held_down  1.2 ms  4 s    3     0 of 7  -                   0
-de/gateway/gw-1  up         -       0 s    0     3 of 3  nl/pol-1 nl/fire-1  12
+LINK             STATE      RTT     SINCE  LOST  SPURTS  SUSPENDED           REFUSED  REPEATS
+be/gateway/gw-1  held_down  1.2 ms  4 s    3     0 of 7  -                   0        0
+de/gateway/gw-1  up         -       0 s    0     3 of 3  nl/pol-1 nl/fire-1  12       2 spread
 ";
         assert!(text.ends_with(expected), "{text}");
         assert!(!text.contains("SESSION"));
