@@ -242,6 +242,8 @@ impl Driver {
                     self.ticks.start(now);
                 }
             }
+            // The capability is not offered, so no data stream can be opened.
+            Step::Inbound(Inbound::Data(..) | Inbound::DataLeft(..)) => {}
             Step::Inbound(Inbound::Closed(reason)) => self.link_ended(reason, now),
         }
     }

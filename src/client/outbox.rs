@@ -7,7 +7,7 @@ use std::time::Instant;
 use engine::handset::Transmit;
 use engine::sched::{
     self,
-    line::{Line, Packet, TooSlow},
+    line::{self, Line, Packet, TooSlow},
 };
 use transport::link::{Next, Outbox, Room};
 use wire::Reason;
@@ -38,9 +38,11 @@ impl Outbox for Uplink {
     }
 
     fn next(&mut self, now: Instant, room: Room) -> Next {
-        match self.line.next(now, room.datagram, room.stream) {
+        let room = line::Room { datagram: room.datagram, stream: room.stream, data: room.data };
+        match self.line.next(now, room) {
             sched::Next::Item { item: Packet::Datagram(bytes), .. } => Next::Datagram(bytes),
             sched::Next::Item { item: Packet::Stream(bytes), .. } => Next::Stream(bytes),
+            sched::Next::Item { item: Packet::Data { lane, bytes, last }, .. } => Next::Data { lane, bytes, last },
             sched::Next::Wait(until, _) => Next::Wait(until),
             sched::Next::Idle => Next::Idle,
         }

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time;
 use tracing::error;
-use transport::link::{self, Command, Counters, Inbound};
+use transport::link::{self, Command, Counters, Inbound, Owner};
 use transport::{Clock, Connection, Dialer, Expect, Port, Sockets};
 use wire::Reason;
 
@@ -104,7 +104,8 @@ impl Session {
         let (tell, inbound) = mpsc::channel(INBOUND_MAX);
         let counters = Arc::new(Counters::default());
         connection.rate.set_kbps(rate_kbps);
-        tokio::spawn(link::run(connection, streams, Uplink::new(rate_kbps), taken, tell, |inbound| inbound, counters));
+        let owner = Owner { inbound: tell.clone(), data: tell, tag: |inbound| inbound };
+        tokio::spawn(link::run(connection, streams, Uplink::new(rate_kbps), taken, owner, counters));
         Self { commands, inbound, welcome_by: Some(now + WELCOME), welcomed_at: None }
     }
 

@@ -229,6 +229,8 @@ impl Driver {
         match item {
             Inbound::Message(message) => self.hub.handle_message(session, message, now),
             Inbound::Datagram(bytes, arrived) => self.hub.handle_datagram_of(session, bytes, arrived, now),
+            // The capability is not offered, so no data stream can be opened.
+            Inbound::Data(..) | Inbound::DataLeft(..) => {}
             Inbound::Closed(reason) => {
                 self.links.remove(&session);
                 self.hub.handle_closed(session, reason, now);
@@ -426,7 +428,7 @@ impl Driver {
                     Some((session, Inbound::Closed(_))) => {
                         open.remove(&session);
                     }
-                    Some((_, Inbound::Message(_) | Inbound::Datagram(..))) => {}
+                    Some((_, Inbound::Message(_) | Inbound::Datagram(..) | Inbound::Data(..) | Inbound::DataLeft(..))) => {}
                     None => return,
                 }
             }

@@ -236,7 +236,7 @@ mod tests {
     use std::time::Instant;
 
     use engine::figures::WAIT;
-    use engine::sched::line::{Line, Sound};
+    use engine::sched::line::{Line, Room, Sound};
     use wire::Level;
 
     use super::*;
@@ -256,9 +256,9 @@ mod tests {
         let (mut line, now) = (Line::new(Some(512)), Instant::now());
         let voice = || Sound { datagram: vec![0; 60].into(), repeating: None, tier: Tier::Emergency, level: Level(0), backlog: false };
         line.voice(voice(), now, now).unwrap();
-        assert!(matches!(line.next(now + ms(30), true, true), engine::sched::Next::Item { .. }));
+        assert!(matches!(line.next(now + ms(30), Room::ALL), engine::sched::Next::Item { .. }));
         line.voice(voice(), now, now).unwrap();
-        line.next(now + ms(100), true, true);
+        line.next(now + ms(100), Room::ALL);
         let totals = Totals { stats: line.stats(), not_taken: 2, ..Totals::default() };
         BTreeMap::from([(Some("be/gateway/gw-1".parse().unwrap()), totals)])
     }

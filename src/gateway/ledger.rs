@@ -115,7 +115,7 @@ impl Ledger {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use engine::sched::line::Line;
+    use engine::sched::line::{Line, Room};
 
     use super::*;
 
@@ -123,7 +123,7 @@ mod tests {
         let now = Instant::now();
         for _ in 0..count {
             line.signal(bytes::Bytes::from_static(b"beat"), now).unwrap();
-            while matches!(line.next(now + Duration::from_secs(1), true, true), sched::Next::Item { .. }) {}
+            while matches!(line.next(now + Duration::from_secs(1), Room::ALL), sched::Next::Item { .. }) {}
         }
         line.stats()
     }

@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use engine::sched;
-use engine::sched::line::{Line, Packet, Sound};
+use engine::sched::line::{self, Line, Packet, Sound};
 use tokio::sync::mpsc;
 use tracing::error;
 use transport::config::Port;
 use transport::congestion::Rate;
 use transport::endpoint::Connection;
 use transport::identity::Certified;
-use transport::link::{self, Command, Inbound, Next, Outbox, Room};
+use transport::link::{self, Command, Inbound, Next, Outbox, Owner, Room};
 use wire::{Reason, SessionId};
 
 use crate::ledger::Tally;
@@ -100,7 +100,8 @@ impl Link {
             waiting,
         };
         let tag = move |item| (session, item);
-        let pump = tokio::spawn(link::run(connection, streams, outbox, offers, inbound.clone(), tag, counters));
+        let owner = Owner { inbound: inbound.clone(), data: inbound.clone(), tag };
+        let pump = tokio::spawn(link::run(connection, streams, outbox, offers, owner, counters));
         tokio::spawn(async move {
             // A pump tells its own end, unless it panicked; then its session must not live on without it.
             if let Err(why) = pump.await {
@@ -166,7 +167,7 @@ impl Outbox for Queue {
                 Ok(())
             }
         };
-        taken.map_err(|sched::line::TooSlow| Reason::TooSlow)
+        taken.map_err(|line::TooSlow| Reason::TooSlow)
     }
 
     fn next(&mut self, now: Instant, room: Room) -> Next {
@@ -174,9 +175,11 @@ impl Outbox for Queue {
             self.tally.show(self.line.stats());
             self.shown = Some(now);
         }
-        match self.line.next(now, room.datagram, room.stream) {
+        let room = line::Room { datagram: room.datagram, stream: room.stream, data: room.data };
+        match self.line.next(now, room) {
             sched::Next::Item { item: Packet::Datagram(bytes), .. } => Next::Datagram(bytes),
             sched::Next::Item { item: Packet::Stream(bytes), .. } => Next::Stream(bytes),
+            sched::Next::Item { item: Packet::Data { lane, bytes, last }, .. } => Next::Data { lane, bytes, last },
             sched::Next::Wait(until, _) => Next::Wait(until),
             sched::Next::Idle => Next::Idle,
         }

@@ -66,12 +66,8 @@ struct Limits {
     max_incoming: usize,
     /// Bytes buffered for all of them together; without 0-RTT almost nothing legitimate comes so early.
     incoming_total_bytes: u64,
-    /// Bidirectional streams the other side may open: the control stream, and short data on peers.
+    /// Bidirectional streams the other side may open: the control stream.
     bidi_streams: u32,
-    /// Unidirectional streams; the protocol has none on units.
-    uni_streams: u32,
-    /// Bytes of one stream we hold unread; a control frame is at most 16 KiB.
-    stream_receive_bytes: u32,
     /// Bytes of all streams we hold unread; quinn's default is without limit, 250 MB for one peer.
     receive_bytes: u32,
     /// Received datagrams held unread; quinn drops the oldest, which is right for voice.
@@ -89,8 +85,6 @@ const UNITS: Limits = Limits {
     max_incoming: 512,
     incoming_total_bytes: 4 * 1024 * 1024,
     bidi_streams: 4,
-    uni_streams: 0,
-    stream_receive_bytes: 32 * 1024,
     receive_bytes: 128 * 1024,
     datagram_receive_bytes: 32 * 1024,
     idle: Duration::from_secs(30),
@@ -102,8 +96,6 @@ const PEERS: Limits = Limits {
     max_incoming: 64,
     incoming_total_bytes: 1024 * 1024,
     bidi_streams: 16,
-    uni_streams: 0,
-    stream_receive_bytes: 256 * 1024,
     receive_bytes: 2 * 1024 * 1024,
     datagram_receive_bytes: 128 * 1024,
     idle: Duration::from_secs(15),
@@ -113,9 +105,15 @@ const PEERS: Limits = Limits {
 
 /// Bytes buffered for one connection before it is accepted.
 const INCOMING_BYTES: u64 = 16 * 1024;
-/// Bytes of streams that quinn may hold unsent or unacknowledged. Small, so that the queue stays in the outbox, where it
-/// can be ordered: 4 KiB are a quarter of a second at 128 kbit/s.
-const SEND_WINDOW_BYTES: u64 = 4 * 1024;
+/// Bytes of one stream that the other side may have under way. Small, so that the queue stays in its outbox, where it can be
+/// ordered: 4 KiB are a quarter of a second at 128 kbit/s.
+const STREAM_WINDOW_BYTES: u32 = 4 * 1024;
+/// Bytes of streams that quinn may hold unsent or unacknowledged: the windows of control and both data streams. With less, short data
+/// that waits for its acknowledgement would keep control out.
+const SEND_WINDOW_BYTES: u64 = 3 * 4 * 1024;
+/// Unidirectional streams the other side may have open once short data was agreed on: its two, and as many of a later version, each
+/// to be refused. Before that: none.
+pub(crate) const DATA_STREAMS: u32 = 4;
 /// Unsent datagrams in quinn: two packets deep. Beyond that quinn drops the oldest silently; the link asks for room first.
 const DATAGRAM_SEND_BYTES: usize = 2 * (DATAGRAM_MAX_BYTES + DATAGRAM_CHARGE_BYTES);
 
@@ -142,8 +140,8 @@ pub(crate) fn transport(port: Port, congestion: Congestion) -> Arc<TransportConf
     let mut config = TransportConfig::default();
     config
         .max_concurrent_bidi_streams(VarInt::from_u32(limits.bidi_streams))
-        .max_concurrent_uni_streams(VarInt::from_u32(limits.uni_streams))
-        .stream_receive_window(VarInt::from_u32(limits.stream_receive_bytes))
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
         .receive_window(VarInt::from_u32(limits.receive_bytes))
         .send_window(SEND_WINDOW_BYTES)
         .datagram_receive_buffer_size(Some(limits.datagram_receive_bytes))

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use engine::sched;
-use engine::sched::line::{Line, Packet, Sound, TooSlow};
+use engine::sched::line::{self, Line, Packet, Sound, TooSlow};
 use pki::{Authority, Kind, Lifetime, Request};
 use quinn::congestion::{BbrConfig, CubicConfig, NewRenoConfig};
 use testkit::{Link, Net, clock};
@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 use transport::clock::following_tokio;
 use transport::congestion::Congestion;
-use transport::link::{self, Command, Counters, Inbound, Next, Outbox, Room};
+use transport::link::{self, Command, Counters, Inbound, Next, Outbox, Owner, Room};
 use transport::sockets::{BoundBy, Sockets};
 use transport::{Connection, Dialer, Endpoint, Expect, Keys, OwnIdentity, Port, Trust};
 use wire::{Level, Reason, Tier};
@@ -135,9 +135,11 @@ impl Outbox for Queue {
     }
 
     fn next(&mut self, now: std::time::Instant, room: Room) -> Next {
-        match self.0.next(now, room.datagram, room.stream) {
+        let room = line::Room { datagram: room.datagram, stream: room.stream, data: room.data };
+        match self.0.next(now, room) {
             sched::Next::Item { item: Packet::Datagram(bytes), .. } => Next::Datagram(bytes),
             sched::Next::Item { item: Packet::Stream(bytes), .. } => Next::Stream(bytes),
+            sched::Next::Item { item: Packet::Data { lane, bytes, last }, .. } => Next::Data { lane, bytes, last },
             sched::Next::Wait(until, _) => Next::Wait(until),
             sched::Next::Idle => Next::Idle,
         }
@@ -161,7 +163,8 @@ impl Talk {
         let (commands, offers) = mpsc::channel(1_024);
         let (tell, inbound) = mpsc::channel(16);
         let queue = Queue(Line::new(Some(rate_kbps)));
-        tokio::spawn(link::run(near, streams, queue, offers, tell, |inbound| inbound, Arc::new(Counters::default())));
+        let owner = Owner { inbound: tell.clone(), data: tell, tag: |inbound| inbound };
+        tokio::spawn(link::run(near, streams, queue, offers, owner, Arc::new(Counters::default())));
         let (heard, started) = (Arc::new([AtomicU64::new(0), AtomicU64::new(0)]), Instant::now());
         let counted = Arc::clone(&heard);
         tokio::spawn(async move {

@@ -1,10 +1,11 @@
-//! What a link sends, by kind: messages cut into stream chunks, voice, and signals, in front of one [`Scheduler`].
+//! What a link sends, by kind: messages and short data cut into stream chunks, voice, and signals, in front of one [`Scheduler`].
 //!
 //! Gateway and unit use the same: their links differ only in who offers.
 
 use std::time::Instant;
 
 use bytes::Bytes;
+use wire::data::Lane;
 use wire::frame::CHUNK_MAX_BYTES;
 use wire::{Level, Tier};
 
@@ -17,6 +18,31 @@ pub enum Packet {
     Datagram(Bytes),
     /// A piece of the control stream.
     Stream(Bytes),
+    /// A piece of a data stream.
+    Data {
+        /// Which.
+        lane: Lane,
+        /// The bytes.
+        bytes: Bytes,
+        /// Whether an item ends here.
+        last: bool,
+    },
+}
+
+/// What the connection takes now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// A datagram of any size.
+    pub datagram: bool,
+    /// A piece of the control stream.
+    pub stream: bool,
+    /// A piece of the urgent, and of the routine data stream.
+    pub data: [bool; 2],
+}
+
+impl Room {
+    /// It takes everything.
+    pub const ALL: Self = Self { datagram: true, stream: true, data: [true; 2] };
 }
 
 /// A voice frame for a link.
@@ -39,6 +65,11 @@ pub struct Sound {
 #[error("the other side does not read its control stream")]
 pub struct TooSlow;
 
+/// As much short data waits as may. The item's frame, whole, for its owner to keep.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no room for more short data")]
+pub struct Full(pub Bytes);
+
 /// The queue of one link.
 #[derive(Debug)]
 pub struct Line {
@@ -60,13 +91,18 @@ impl Line {
     ///
     /// # Errors
     /// [`TooSlow`]: close the link.
-    pub fn message(&mut self, mut frame: Bytes, now: Instant) -> Result<(), TooSlow> {
-        let mut chunks = Vec::with_capacity(frame.len().div_ceil(CHUNK_MAX_BYTES));
-        while !frame.is_empty() {
-            let item = frame.split_to(frame.len().min(CHUNK_MAX_BYTES));
-            chunks.push(Chunk { bytes: item.len(), item: Packet::Stream(item) });
-        }
+    pub fn message(&mut self, frame: Bytes, now: Instant) -> Result<(), TooSlow> {
+        let chunks = chunks(frame, |bytes, _| Packet::Stream(bytes));
         self.scheduler.offer_chunks(Class::Control, chunks, now).map_err(too_slow)
+    }
+
+    /// An item of short data, as the bytes of its frame.
+    ///
+    /// # Errors
+    /// [`Full`]: nothing was taken.
+    pub fn data(&mut self, lane: Lane, frame: Bytes, now: Instant) -> Result<(), Full> {
+        let chunks = chunks(frame.clone(), |bytes, last| Packet::Data { lane, bytes, last });
+        self.scheduler.offer_chunks(class_of(lane), chunks, now).map_err(|_items| Full(frame))
     }
 
     /// A voice frame that arrived here a moment ago. It goes without its repeats where they would hold up anything as urgent: on a
@@ -95,10 +131,13 @@ impl Line {
     }
 
     /// What goes next, given what the connection takes now.
-    pub fn next(&mut self, now: Instant, datagram_room: bool, stream_room: bool) -> Next<Packet> {
-        self.scheduler.set_ready(Class::Control, stream_room);
+    pub fn next(&mut self, now: Instant, room: Room) -> Next<Packet> {
+        self.scheduler.set_ready(Class::Control, room.stream);
         for class in [Class::Signal, Class::EmergencyVoice, Class::PerilVoice, Class::Voice] {
-            self.scheduler.set_ready(class, datagram_room);
+            self.scheduler.set_ready(class, room.datagram);
+        }
+        for (lane, ready) in Lane::ALL.into_iter().zip(room.data) {
+            self.scheduler.set_ready(class_of(lane), ready);
         }
         self.scheduler.next(now)
     }
@@ -109,6 +148,86 @@ impl Line {
     }
 }
 
+/// Cuts a frame into packets; the function is told which is the last.
+fn chunks(mut frame: Bytes, packet: impl Fn(Bytes, bool) -> Packet) -> Vec<Chunk<Packet>> {
+    let mut chunks = Vec::with_capacity(frame.len().div_ceil(CHUNK_MAX_BYTES));
+    while !frame.is_empty() {
+        let bytes = frame.split_to(frame.len().min(CHUNK_MAX_BYTES));
+        chunks.push(Chunk { bytes: bytes.len(), item: packet(bytes, frame.is_empty()) });
+    }
+    chunks
+}
+
+/// The class of a data stream.
+fn class_of(lane: Lane) -> Class {
+    match lane {
+        Lane::Urgent => Class::UrgentData,
+        Lane::Routine => Class::Data,
+    }
+}
+
 fn too_slow(_: Overflow<Packet>) -> TooSlow {
     TooSlow
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[expect(clippy::disallowed_methods, reason = "an epoch to count virtual time from")]
+    fn epoch() -> Instant {
+        Instant::now()
+    }
+
+    fn frame(byte: u8, bytes: usize) -> Bytes {
+        vec![byte; bytes].into()
+    }
+
+    fn next(line: &mut Line, now: Instant, room: Room) -> Option<Packet> {
+        if let Next::Item { item, .. } = line.next(now, room) { Some(item) } else { None }
+    }
+
+    #[test]
+    fn short_data_goes_in_pieces_behind_control_and_the_urgent_stream_first() {
+        let (mut line, now) = (Line::new(None), epoch());
+        line.data(Lane::Routine, frame(2, 900), now).unwrap();
+        line.data(Lane::Urgent, frame(1, 500), now).unwrap();
+        line.message(frame(0, 10), now).unwrap();
+        let order: Vec<_> = std::iter::from_fn(|| next(&mut line, now, Room::ALL)).collect();
+        let data = |lane, byte, bytes, last| Packet::Data { lane, bytes: frame(byte, bytes), last };
+        let want = vec![
+            Packet::Stream(frame(0, 10)),
+            data(Lane::Urgent, 1, 400, false),
+            data(Lane::Urgent, 1, 100, true),
+            data(Lane::Routine, 2, 400, false),
+            data(Lane::Routine, 2, 400, false),
+            data(Lane::Routine, 2, 100, true),
+        ];
+        assert_eq!(order, want);
+    }
+
+    #[test]
+    fn a_stream_without_room_holds_up_neither_the_other_nor_control() {
+        let (mut line, now) = (Line::new(None), epoch());
+        line.data(Lane::Urgent, frame(1, 10), now).unwrap();
+        line.data(Lane::Routine, frame(2, 10), now).unwrap();
+        let stuck = Room { data: [false, true], ..Room::ALL };
+        assert!(matches!(next(&mut line, now, stuck), Some(Packet::Data { lane: Lane::Routine, .. })));
+        assert_eq!(next(&mut line, now, stuck), None);
+        line.message(frame(0, 10), now).unwrap();
+        assert!(matches!(next(&mut line, now, stuck), Some(Packet::Stream(_))));
+        assert!(matches!(next(&mut line, now, Room::ALL), Some(Packet::Data { lane: Lane::Urgent, .. })));
+    }
+
+    #[test]
+    fn what_finds_no_room_comes_back_whole() {
+        let (mut line, now) = (Line::new(None), epoch());
+        let taken = (0..).take_while(|_| line.data(Lane::Routine, frame(2, 900), now).is_ok()).count();
+        assert_eq!(taken, Class::Data.rule().bound_messages);
+        assert_eq!(line.data(Lane::Routine, frame(3, 900), now), Err(Full(frame(3, 900))));
+        // The other lane has a bound of its own, and room comes with a whole item.
+        line.data(Lane::Urgent, frame(1, 10), now).unwrap();
+        while !matches!(next(&mut line, now, Room::ALL), Some(Packet::Data { lane: Lane::Routine, last: true, .. })) {}
+        assert_eq!(line.data(Lane::Routine, frame(3, 900), now), Ok(()));
+    }
 }

@@ -1,5 +1,7 @@
 //! The pump over the simulated network: datagrams pass a stream in progress, nothing is dropped silently, closes carry their reason.
 
+mod data;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant as StdInstant};
@@ -11,22 +13,25 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use wire::Reason;
 use wire::control::{Hello, Message};
+use wire::data::Lane;
 use wire::frame;
 
-use crate::link::{self, Command, Counters, Inbound, Next, Outbox, Room, STREAM_CHUNK_MAX_BYTES};
+use crate::link::{self, Command, Counters, Inbound, Next, Outbox, Owner, Room, STREAM_CHUNK_MAX_BYTES};
 use crate::test_support::{BUDGET, DELAY, DIAL_LIMIT, GATEWAY, Scene, accept_one, any_of, gateway_addr, ip};
 use crate::{Connection, Endpoint, Keys, Port};
 
-/// Two plain queues, datagrams first; refuses what exceeds its bound.
+/// Plain queues, datagrams first, routine data last; refuses what exceeds its bound.
 #[derive(Default)]
 struct Queues {
     datagrams: VecDeque<Bytes>,
     stream: Bytes,
+    data: VecDeque<(Lane, Bytes)>,
 }
 
 enum Offer {
     Datagram(Bytes),
     Stream(Bytes),
+    Data(Lane, Bytes),
     TooMuch,
 }
 
@@ -37,6 +42,7 @@ impl Outbox for Queues {
         match offer {
             Offer::Datagram(datagram) => self.datagrams.push_back(datagram),
             Offer::Stream(bytes) => self.stream = [&self.stream[..], &bytes[..]].concat().into(),
+            Offer::Data(lane, frame) => self.data.push_back((lane, frame)),
             Offer::TooMuch => return Err(Reason::TooSlow),
         }
         Ok(())
@@ -51,14 +57,29 @@ impl Outbox for Queues {
         if room.stream && !self.stream.is_empty() {
             return Next::Stream(self.stream.split_to(self.stream.len().min(STREAM_CHUNK_MAX_BYTES)));
         }
+        for (lane, room) in Lane::ALL.into_iter().zip(room.data) {
+            let Some(place) = self.data.iter().position(|(other, _)| room && *other == lane) else { continue };
+            let frame = &mut self.data[place].1;
+            let bytes = frame.split_to(frame.len().min(STREAM_CHUNK_MAX_BYTES));
+            let last = frame.is_empty();
+            if last {
+                self.data.remove(place);
+            }
+            return Next::Data { lane, bytes, last };
+        }
         Next::Idle
     }
 }
+
+/// Items that wait for the owner in these tests.
+const DATA_BOUND: usize = 4;
 
 /// One end of a link.
 struct End {
     commands: mpsc::Sender<Command<Offer>>,
     inbound: mpsc::Receiver<Inbound>,
+    data: mpsc::Receiver<Inbound>,
+    quic: quinn::Connection,
     counters: Arc<Counters>,
     ended: JoinHandle<Reason>,
 }
@@ -68,8 +89,11 @@ impl End {
         let (commands, taken) = mpsc::channel(1_024);
         let (tell, inbound) = mpsc::channel(inbound_bound);
         let counters = Arc::new(Counters::default());
-        let ended = tokio::spawn(link::run(connection, streams, Queues::default(), taken, tell, |inbound| inbound, Arc::clone(&counters)));
-        Self { commands, inbound, counters, ended }
+        let (items, data) = mpsc::channel(DATA_BOUND);
+        let owner = Owner { inbound: tell, data: items, tag: |inbound| inbound };
+        let quic = connection.quic.clone();
+        let ended = tokio::spawn(link::run(connection, streams, Queues::default(), taken, owner, Arc::clone(&counters)));
+        Self { commands, inbound, data, quic, counters, ended }
     }
 
     async fn offer(&self, offer: Offer) {
@@ -134,7 +158,7 @@ fn sixteen_kib_of_control_in_flight_delay_no_datagram() {
                         assert_eq!(message, large_message());
                         (messages, last_at) = (messages + 1, started.elapsed());
                     }
-                    Inbound::Closed(reason) => panic!("closed: {reason}"),
+                    other @ (Inbound::Data(..) | Inbound::DataLeft(..) | Inbound::Closed(_)) => panic!("{other:?}"),
                 }
             }
             (messages, last_at)
@@ -232,7 +256,7 @@ fn an_owner_that_does_not_read_loses_datagrams_but_no_message() {
             match gateway.next().await {
                 Inbound::Datagram(..) => datagrams += 1,
                 Inbound::Message(_) => messages += 1,
-                Inbound::Closed(reason) => panic!("closed: {reason}"),
+                other @ (Inbound::Data(..) | Inbound::DataLeft(..) | Inbound::Closed(_)) => panic!("{other:?}"),
             }
         }
         assert_eq!(datagrams, 8);
