@@ -60,6 +60,8 @@ pub struct UnitConfig {
     pub state: Option<PathBuf>,
     /// Capacity of the uplink, kbit/s of IP bytes.
     pub rate_kbps: u32,
+    /// A terminal may keep the last half minute of a talkgroup in memory, to be heard again.
+    pub replay: bool,
 }
 
 /// The file as written.
@@ -73,6 +75,12 @@ struct Raw {
     talkgroups: Vec<Spanned<String>>,
     state: Option<String>,
     rate_kbps: Option<Spanned<u32>>,
+    #[serde(default = "allowed")]
+    replay: bool,
+}
+
+const fn allowed() -> bool {
+    true
 }
 
 #[derive(Debug, Deserialize)]
@@ -116,6 +124,7 @@ impl UnitConfig {
             talkgroups: file.list(&raw.talkgroups, "talkgroups", "is no talkgroup, e.g. nl/pol-1")?,
             state: raw.state.as_ref().map(|state| file.beside(state)),
             rate_kbps,
+            replay: raw.replay,
         })
     }
 

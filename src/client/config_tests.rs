@@ -43,6 +43,7 @@ fn a_good_file_is_read_relative_to_its_folder() {
     assert_eq!(config.gateways.len(), 2);
     assert_eq!(config.state, Some(folder.path().join("var/maas-12")));
     let settings = config.settings(config.talkgroups.clone(), Duration::from_secs(5));
+    assert!(config.replay, "allowed unless the file says otherwise");
     assert_eq!((settings.rate_kbps, settings.talkgroups[0].to_string().as_str()), (256, "nl/pol-1"));
     let short = UnitConfig::load(&written(folder.path(), &GOOD.lines().take(4).collect::<Vec<_>>().join("\n"))).unwrap();
     assert_eq!((short.rate_kbps, short.talkgroups.len(), short.state), (128, 0, None));

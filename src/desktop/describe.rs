@@ -6,7 +6,7 @@ use wire::control::Talker;
 use wire::{TalkgroupId, Tier};
 
 use crate::model::{BLINK, Emergency, Face, Group, Model, Note, Receiving, Stage};
-use crate::ptt::{Block, Source, Why};
+use crate::ptt::{Block, Source, TalkKey, Why};
 use crate::theme::Look;
 use crate::words::Words;
 
@@ -144,10 +144,19 @@ pub fn emergency(words: &Words, model: &Model) -> String {
     })
 }
 
+/// The name of the key that talks in the window.
+pub fn keys(words: &Words, chosen: Option<TalkKey>) -> String {
+    match chosen.map(TalkKey::name) {
+        None | Some("ControlRight") => words.say("key-control-right"),
+        Some("AltRight") => words.say("key-alt-right"),
+        Some(name) => name.to_owned(),
+    }
+}
+
 /// The name of a source of push-to-talk.
-pub fn source(words: &Words, source: Source) -> String {
+pub fn source(words: &Words, source: Source, chosen: Option<TalkKey>) -> String {
     match source {
-        Source::Key => words.say_with("source-key", "key", "Ctrl"),
+        Source::Key => words.say_with("source-key", "key", keys(words, chosen)),
         Source::Button => words.say("source-button"),
         Source::Desktop => words.say("source-desktop"),
         Source::Socket => words.say("source-socket"),

@@ -4,34 +4,45 @@
 mod app;
 #[path = "program/devices.rs"]
 mod devices;
+#[path = "program/face.rs"]
+mod face;
+#[path = "program/hotkey.rs"]
+mod hotkey;
+#[path = "program/launch.rs"]
+mod launch;
+#[path = "program/prefs.rs"]
+mod prefs;
+#[path = "program/record.rs"]
+mod record;
+#[path = "program/session.rs"]
+mod session;
 #[path = "program/socket.rs"]
 mod socket;
+#[path = "program/streams.rs"]
+mod streams;
 
 use std::cell::OnceCell;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand, ValueEnum};
-use client::{Unit, UnitConfig};
+use client::UnitConfig;
 use eframe::egui::ViewportBuilder;
 use engine::handset::Permit;
-use talkbridge_desktop::model::{Model, Settings};
-use talkbridge_desktop::terminal::{Terminal, WISHES_MAX, Wish};
+use face::Face;
+use launch::{Launcher, Running};
+use prefs::Prefs;
+use talkbridge_desktop::sound::Choice;
+use talkbridge_desktop::terminal::Wish;
 use talkbridge_desktop::theme::Theme;
-use talkbridge_desktop::tones::Pack;
-use talkbridge_desktop::window::Window;
+use talkbridge_desktop::window::Opening;
 use talkbridge_desktop::words::Language;
-use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
-use transport::OsSockets;
 
 /// The variable that sets the log filter.
 const LOG: &str = "TALKBRIDGE_LOG";
-/// A terminal waits for its gateway as long as it is switched on.
-const CONNECT: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
 /// The smallest window that shows everything.
 const SMALLEST: [f32; 2] = [800.0, 480.0];
 
@@ -39,8 +50,8 @@ const SMALLEST: [f32; 2] = [800.0, 480.0];
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// The unit's configuration; its first talkgroup is selected.
-    #[arg(long, required = true)]
+    /// The unit's configuration; its first talkgroup is selected. Otherwise the one of the last time, or it asks for one.
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// When the microphone opens.
     #[arg(long, value_enum, default_value_t = Habit::Tone)]
@@ -48,12 +59,20 @@ struct Args {
     /// Colours at the start.
     #[arg(long, value_enum, default_value_t = Colours::Dark)]
     theme: Colours,
+    /// The microphone, by its name; otherwise the system's default, whichever that is at the time.
+    #[arg(long, value_name = "NAME")]
+    microphone: Option<String>,
+    /// The loudspeaker, by its name; otherwise the system's default, whichever that is at the time.
+    #[arg(long, value_name = "NAME")]
+    loudspeaker: Option<String>,
+    /// Prints what happens, one JSON object a line, as talkbridge-unit does; and what the sound devices count.
+    #[arg(long)]
+    json: bool,
     #[command(subcommand)]
     command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
-#[command(subcommand_negates_reqs = true)]
 enum Command {
     /// Presses or releases push-to-talk of the terminal that runs on this desktop.
     Ptt {
@@ -83,6 +102,25 @@ enum Colours {
     Night,
 }
 
+impl From<Habit> for Permit {
+    fn from(habit: Habit) -> Self {
+        match habit {
+            Habit::Tone => Self::Tone,
+            Habit::Instant => Self::Instant,
+        }
+    }
+}
+
+impl From<Colours> for Theme {
+    fn from(colours: Colours) -> Self {
+        match colours {
+            Colours::Dark => Self::Dark,
+            Colours::Light => Self::Light,
+            Colours::Night => Self::Night,
+        }
+    }
+}
+
 fn main() -> ExitCode {
     let args = Args::parse();
     let filter = EnvFilter::try_from_env(LOG).unwrap_or_else(|_| EnvFilter::new("warn"));
@@ -102,35 +140,33 @@ fn main() -> ExitCode {
 
 /// Runs until the window is closed; else the exit status and the line that says why.
 fn run(args: &Args) -> Result<(), (u8, String)> {
-    let unusable = |error: &dyn std::fmt::Display| (2, error.to_string());
     let broken = |error: &dyn std::fmt::Display| (1, error.to_string());
-    let file = args.config.as_deref().ok_or_else(|| (2, "--config FILE is missing".to_owned()))?;
-    let config = UnitConfig::load(file).map_err(|error| unusable(&error))?;
-    let now = Instant::now();
-    let permit = match args.permit {
-        Habit::Tone => Permit::Tone,
-        Habit::Instant => Permit::Instant,
+    let remembered = Prefs::load();
+    let file = args.config.clone().or_else(|| remembered.config.clone());
+    let config = match file.as_deref().map(UnitConfig::load) {
+        Some(Err(error)) if args.config.is_some() => return Err((2, error.to_string())),
+        Some(Err(error)) => Err(Some(error.to_string())),
+        Some(Ok(config)) if config.talkgroups.is_empty() && args.config.is_some() => {
+            return Err((2, format!("{}: talkgroups: none to talk in", file.unwrap_or_default().display())));
+        }
+        Some(Ok(config)) => Ok(config),
+        None => Err(None),
     };
-    let theme = match args.theme {
-        Colours::Dark => Theme::Dark,
-        Colours::Light => Theme::Light,
-        Colours::Night => Theme::Night,
+    let choice = Choice {
+        microphone: args.microphone.clone().or_else(|| remembered.choice.microphone.clone()),
+        loudspeaker: args.loudspeaker.clone().or_else(|| remembered.choice.loudspeaker.clone()),
     };
-    let settings = Settings { me: config.own.identity().clone(), talkgroups: config.talkgroups.clone(), permit };
-    let model = Model::new(settings, now).ok_or_else(|| (2, format!("{}: talkgroups: none to talk in", file.display())))?;
-    let audio = devices::SystemAudio::start().map_err(|error| broken(&error))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(|error| broken(&error))?;
-    let unit = {
-        let _inside = runtime.enter();
-        let seed = u64::try_from(now.elapsed().as_nanos()).unwrap_or_default() ^ u64::from(std::process::id());
-        Unit::start(config.settings(config.talkgroups.clone(), CONNECT), Arc::new(OsSockets), seed, transport::clock::system())
+    let (runtime, running) = (Arc::new(runtime), Running::default());
+    let launcher = Launcher {
+        runtime: Arc::clone(&runtime),
+        prefs: Prefs { choice, ..remembered },
+        permit: args.permit.into(),
+        theme: args.theme.into(),
+        language: language(),
+        json: args.json,
+        running: Rc::clone(&running),
     };
-    let (terminal, view) = Terminal::new(model, unit, Box::new(audio), Pack::default(), now).map_err(|error| broken(&error))?;
-    let (wishes, taken) = mpsc::channel(WISHES_MAX);
-    let language = std::env::var("LC_ALL")
-        .or_else(|_| std::env::var("LANG"))
-        .map_or_else(|_| Language::default(), |locale| Language::of_locale(&locale));
-    let window = Window::new(language, theme, now);
     let options = eframe::NativeOptions {
         viewport: ViewportBuilder::default()
             .with_title("Talkbridge")
@@ -139,27 +175,31 @@ fn run(args: &Args) -> Result<(), (u8, String)> {
             .with_min_inner_size(SMALLEST),
         ..eframe::NativeOptions::default()
     };
-    let (handle, end) = (runtime.handle().clone(), wishes.clone());
-    let running = Rc::new(OnceCell::new());
-    let begun = Rc::clone(&running);
     let drawn = eframe::run_native(
         "talkbridge-ptt",
         options,
         Box::new(move |creation| {
-            let ctx = creation.egui_ctx.clone();
-            let _inside = handle.enter();
-            begun.set(handle.spawn(terminal.run(taken, move || ctx.request_repaint()))).ok();
-            match socket::Listener::bind() {
-                Ok(listener) => drop(handle.spawn(listener.run(wishes.clone()))),
-                Err(error) => tracing::warn!(%error, "no push-to-talk by command"),
-            }
-            Ok(Box::new(app::App::new(window, view, wishes)))
+            let face = match (config, file) {
+                (Ok(config), Some(file)) => Face::Open(Box::new(launcher.launch(&file, &config, false, &creation.egui_ctx)?)),
+                (Err(wrong), file) => {
+                    let page = Opening::new(launcher.language, launcher.theme, file.zip(wrong));
+                    Face::Opening(Box::new(page), Box::new(launcher))
+                }
+                (Ok(_), None) => return Err("a configuration without a file".into()),
+            };
+            Ok(Box::new(face))
         }),
     );
     // The window is gone: whatever was held is given back before the process ends.
-    end.blocking_send(Wish::End).ok();
-    if let Some(task) = Rc::into_inner(running).and_then(OnceCell::into_inner) {
+    if let Some((wishes, task)) = Rc::into_inner(running).and_then(OnceCell::into_inner) {
+        wishes.blocking_send(Wish::End).ok();
         runtime.block_on(task).map_err(|error| broken(&error))?;
     }
     drawn.map_err(|error| broken(&error))
+}
+
+/// As the environment asks for it.
+fn language() -> Language {
+    let locale = std::env::var("LC_ALL").or_else(|_| std::env::var("LANG"));
+    locale.map_or_else(|_| Language::default(), |locale| Language::of_locale(&locale))
 }

@@ -3,20 +3,20 @@
 //! In the data path: what the microphone records is coded and spoken only while the model says that it is open, asked anew for
 //! every frame; what the unit hears is decoded, mixed and played. The window sees a copy of the model and sends gestures.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use client::ear::Ear;
 use client::{Happened, Heard, Unit, What};
-use media::opus::{Bits, CodecError, Encoder};
+use media::opus::{Bits, CodecError, Decoder, Encoder};
 use media::pcm::{FRAME_SAMPLES, Frame, rms};
 use tokio::sync::{mpsc, watch};
 use tokio::time;
 use wire::TalkgroupId;
 
-use crate::model::{Effect, Fact, Gesture, Model};
-use crate::sound::{AudioIo, Devices, Mixer};
+use crate::model::{Effect, Fact, Gesture, Hearing, Model, Settings};
+use crate::sound::{AudioIo, Counts, Devices, Gain, Mixer, Onsets, Recall};
 use crate::tones::{Pack, Tone};
 
 /// Wishes of the window and the sources of push-to-talk that wait. Full: whoever wishes waits, for a release must never be lost.
@@ -29,6 +29,8 @@ const AHEAD: usize = 640;
 const COUNT: Duration = Duration::from_secs(2);
 /// How often the levels are shown while something is heard or spoken.
 const LEVELS: Duration = Duration::from_millis(100);
+/// How long one speaks to hear oneself: 3 s.
+const CHECK_FRAMES: usize = 150;
 /// How long a tone's explanation stands.
 const EXPLAINED: Duration = Duration::from_secs(8);
 
@@ -42,6 +44,25 @@ pub enum Wish {
     /// It is to end: release, say farewell.
     End,
 }
+
+/// What a terminal does, for whoever keeps a record of it.
+#[derive(Clone, Copy, Debug)]
+pub enum Entry<'a> {
+    /// The unit told something.
+    Happened(&'a Happened),
+    /// The counters of the devices, now and then.
+    Counted(Counts),
+    /// Somebody began to speak into the microphone.
+    Mouth(Instant),
+    /// The loudspeaker began to play.
+    Ear(Instant),
+}
+
+/// Takes the entries of a record. It is called in the midst of sound: it must not wait.
+pub type Record = Box<dyn FnMut(Entry<'_>) + Send>;
+
+/// Keeps the settings for the next start.
+pub type Keeper = Box<dyn FnMut(&Settings) + Send>;
 
 /// What there is to draw.
 #[derive(Clone, Debug)]
@@ -57,7 +78,6 @@ pub struct View {
 }
 
 /// See the module.
-#[derive(Debug)]
 pub struct Terminal {
     model: Model,
     unit: Unit,
@@ -66,6 +86,10 @@ pub struct Terminal {
     ear: Ear,
     mouth: Mouth,
     devices: Devices,
+    onsets: Onsets,
+    record: Record,
+    keeper: Keeper,
+    recall: Recall,
     known: BTreeSet<Tone>,
     explain: Option<(Tone, Instant)>,
     levels: (f32, f32),
@@ -74,12 +98,21 @@ pub struct Terminal {
     ended: bool,
 }
 
+impl std::fmt::Debug for Terminal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Terminal").field("model", &self.model).field("audio", &self.audio).finish_non_exhaustive()
+    }
+}
+
 /// The microphone's side: what was recorded, up to the coder.
 #[derive(Debug)]
 struct Mouth {
     recorded: Vec<i16>,
+    gain: Gain,
     encoder: Encoder,
     open: Option<TalkgroupId>,
+    /// What the user says to hear himself.
+    check: Option<Vec<Frame>>,
 }
 
 enum Woken {
@@ -110,8 +143,12 @@ impl Terminal {
             audio,
             mixer: Mixer::new(pack),
             ear: Ear::new(now),
-            mouth: Mouth { recorded: Vec::new(), encoder: Encoder::new(Bits::default())?, open: None },
-            devices: Devices { microphone: true, loudspeaker: true },
+            mouth: Mouth::new()?,
+            devices: Devices { microphone: true, loudspeaker: true, substitute: false },
+            onsets: Onsets::default(),
+            record: Box::new(|_| {}),
+            keeper: Box::new(|_| {}),
+            recall: Recall::default(),
             known: BTreeSet::new(),
             explain: None,
             levels: (0.0, 0.0),
@@ -120,6 +157,24 @@ impl Terminal {
             ended: false,
         };
         Ok((terminal, seen))
+    }
+
+    /// Keeps a record.
+    #[must_use]
+    pub fn recorded(self, record: Record) -> Self {
+        Self { record, ..self }
+    }
+
+    /// Keeps the settings.
+    #[must_use]
+    pub fn kept_by(self, keeper: Keeper) -> Self {
+        Self { keeper, ..self }
+    }
+
+    /// Keeps nothing of what was heard.
+    #[must_use]
+    pub fn without_replay(self) -> Self {
+        Self { recall: Recall::off(), ..self }
     }
 
     /// Runs until it is told to end, or nobody is left who could tell; `changed` is called when there is something new to draw.
@@ -145,7 +200,10 @@ impl Terminal {
                 Woken::Wish(Some(Wish::Gesture(gesture))) => self.model.gesture(gesture, now),
                 Woken::Wish(Some(Wish::Fact(fact))) => self.model.fact(*fact, now),
                 Woken::Wish(Some(Wish::End) | None) => self.ended = true,
-                Woken::Happened(Some(happened)) => self.happened(happened.what, now),
+                Woken::Happened(Some(happened)) => {
+                    (self.record)(Entry::Happened(&happened));
+                    self.model.fact(Fact::Unit(happened.what), now);
+                }
                 Woken::Happened(None) => {
                     // The last event has been told; without the unit only the window is left.
                     time::sleep(BEAT).await;
@@ -153,6 +211,7 @@ impl Terminal {
                 Woken::Heard(Some(heard)) => self.hear(&heard),
                 Woken::Heard(None) | Woken::Time => {}
                 Woken::Counted => {
+                    (self.record)(Entry::Counted(self.audio.counts()));
                     if let Some(report) = self.unit.handle.report().await {
                         self.model.fact(Fact::Counted(Box::new(report)), now);
                     }
@@ -166,6 +225,8 @@ impl Terminal {
             news |= self.speak(now);
             self.act(now).await;
             self.play(now);
+            self.note_onsets();
+            news |= self.replayed(now);
             if news || self.has_levels(now) {
                 self.show(now);
                 changed();
@@ -179,14 +240,15 @@ impl Terminal {
         }
     }
 
-    fn happened(&mut self, what: What, now: Instant) {
-        self.model.fact(Fact::Unit(what), now);
-    }
-
     /// Decodes what the unit heard. A coder that fails costs this frame.
     fn hear(&mut self, heard: &Heard) {
         match self.ear.hear(heard) {
-            Ok((_, frame)) => self.mixer.hear(&heard.talkgroup, frame),
+            Ok((_, frame)) => {
+                if let Some(spurt) = heard.spurt {
+                    self.recall.keep(&heard.talkgroup, spurt, &frame);
+                }
+                self.mixer.hear(&heard.talkgroup, frame);
+            }
             Err(error) => tracing::warn!(%error, "a frame could not be decoded"),
         }
     }
@@ -194,7 +256,14 @@ impl Terminal {
     /// Follows the microphone; whether its being there is news.
     fn speak(&mut self, now: Instant) -> bool {
         let devices = self.audio.devices();
-        let news = devices != self.devices;
+        let mut news = devices != self.devices;
+        if let Some(names) = self.audio.names() {
+            self.model.fact(Fact::Names(names), now);
+            news = true;
+        }
+        if devices.substitute != self.devices.substitute {
+            self.model.fact(Fact::Substitute(devices.substitute), now);
+        }
         if devices.microphone != self.devices.microphone {
             self.model.fact(Fact::Microphone(devices.microphone), now);
         }
@@ -212,13 +281,32 @@ impl Terminal {
             self.mouth.open = open;
         }
         while self.mouth.recorded.len() >= FRAME_SAMPLES {
-            let frame: Vec<i16> = self.mouth.recorded.drain(..FRAME_SAMPLES).collect();
+            let mut frame: Vec<i16> = self.mouth.recorded.drain(..FRAME_SAMPLES).collect();
+            self.mouth.gain.apply(&mut frame);
             self.levels.0 = level(&frame);
             if let Some(talkgroup) = self.mouth.open.clone() {
                 self.say(&talkgroup, &frame);
+            } else if let Some(said) = &mut self.mouth.check {
+                said.push(Frame::padded(&frame));
             }
         }
-        news
+        news | self.hear_myself(now)
+    }
+
+    /// What the user said to hear himself comes back as the others would hear it. A call in between ends it.
+    fn hear_myself(&mut self, now: Instant) -> bool {
+        let called = self.mouth.open.is_some();
+        let Some(said) = self.mouth.check.take_if(|said| called || said.len() >= CHECK_FRAMES) else { return false };
+        let hearing =
+            if called { Hearing::Idle } else { Hearing::Back(said.iter().map(|frame| level(frame.samples())).fold(0.0, f32::max)) };
+        if !called {
+            match through_the_coder(&said) {
+                Ok(frames) => self.mixer.again(frames),
+                Err(error) => tracing::warn!(%error, "the voice could not be coded"),
+            }
+        }
+        self.model.fact(Fact::Hearing(hearing), now);
+        true
     }
 
     /// Sends what was recorded when the microphone closes, and what the coder holds back.
@@ -252,6 +340,14 @@ impl Terminal {
                     self.mixer.sound(tone);
                     self.explain_once(tone, now);
                 }
+                Effect::Replay(talkgroup) => self.mixer.again(self.recall.again(&talkgroup)),
+                Effect::StopReplay => self.mixer.again(VecDeque::new()),
+                Effect::Choose(choice) => self.audio.choose(choice),
+                Effect::Keep => (self.keeper)(self.model.settings()),
+                Effect::HearMyself => {
+                    self.mouth.check = Some(Vec::new());
+                    self.model.fact(Fact::Hearing(Hearing::Listening), now);
+                }
             }
         }
         if let Some(tone) = self.model.steady_tone() {
@@ -278,18 +374,57 @@ impl Terminal {
         }
     }
 
+    /// Tells what there is to hear again, in whole seconds, and when it was heard; whether that is news.
+    fn replayed(&mut self, now: Instant) -> bool {
+        let lengths = self.model.groups().iter().map(|group| (group.id.clone(), group.kept, self.recall.length(&group.id)));
+        let news: Vec<_> = lengths.filter(|(_, told, length)| told.as_secs() != length.as_secs()).collect();
+        let ended = self.model.replaying().is_some() && !self.mixer.is_replaying();
+        let any = ended || !news.is_empty();
+        for (id, _, length) in news {
+            self.model.fact(Fact::Kept(id, length), now);
+        }
+        if ended {
+            self.model.fact(Fact::Replayed, now);
+        }
+        any
+    }
+
+    /// Records where sound began.
+    fn note_onsets(&mut self) {
+        let onsets = self.audio.onsets();
+        let before = std::mem::replace(&mut self.onsets, onsets);
+        if let Some(at) = onsets.microphone.filter(|_| onsets.microphone != before.microphone) {
+            (self.record)(Entry::Mouth(at));
+        }
+        if let Some(at) = onsets.loudspeaker.filter(|_| onsets.loudspeaker != before.loudspeaker) {
+            (self.record)(Entry::Ear(at));
+        }
+    }
+
     /// Whether levels are worth drawing again.
     fn has_levels(&self, now: Instant) -> bool {
-        let moving = self.mouth.open.is_some() || self.levels.1 > 0.0;
+        let moving = self.mouth.open.is_some() || self.levels.1 > 0.0 || self.model.setup().open;
         moving && now.saturating_duration_since(self.shown) >= LEVELS
     }
 
     fn show(&mut self, now: Instant) {
         self.shown = now;
-        let microphone = if self.mouth.open.is_some() { self.levels.0 } else { 0.0 };
+        let microphone = if self.mouth.open.is_some() || self.model.setup().open { self.levels.0 } else { 0.0 };
         let explain = self.explain.map(|(tone, _)| tone);
         self.view.send_replace(View { model: Arc::new(self.model.clone()), microphone, loudspeaker: self.levels.1, explain });
     }
+}
+
+impl Mouth {
+    fn new() -> Result<Self, CodecError> {
+        Ok(Self { recorded: Vec::new(), gain: Gain::default(), encoder: Encoder::new(Bits::default())?, open: None, check: None })
+    }
+}
+
+/// What the others would hear of it.
+fn through_the_coder(said: &[Frame]) -> Result<VecDeque<Frame>, CodecError> {
+    let (mut encoder, mut decoder) = (Encoder::new(Bits::default())?, Decoder::new()?);
+    said.iter().map(|frame| Ok(decoder.decode(&encoder.encode(frame)?).frame)).collect()
 }
 
 /// From -60 dB to full scale as 0 to 1: what the ear calls even steps.

@@ -29,7 +29,7 @@ impl Script {
         let now = Instant::now();
         let groups: Vec<TalkgroupId> =
             ["nl/pol-1", "nl/rescue", "de/fire-7", "nl/border-2"].iter().map(|name| name.parse()).collect::<Result<_, _>>()?;
-        let settings = Settings { me: "nl/unit/maas-12".parse()?, talkgroups: groups.clone(), permit: Permit::Tone };
+        let settings = Settings::new("nl/unit/maas-12".parse()?, groups.clone(), Permit::Tone);
         let mut model = Model::new(settings, now).ok_or(NameError::Scheme)?;
         for source in [Source::Key, Source::Button, Source::Socket] {
             model.fact(Fact::Source(source, true), now);

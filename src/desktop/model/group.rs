@@ -82,6 +82,8 @@ pub struct Group {
     pub muted: bool,
     /// Percent.
     pub volume: u8,
+    /// How long there is to hear again.
+    pub kept: Duration,
 }
 
 impl Group {
@@ -98,6 +100,7 @@ impl Group {
             scanned: true,
             muted: false,
             volume: VOLUME,
+            kept: Duration::ZERO,
         }
     }
 
@@ -120,9 +123,9 @@ impl Group {
         self.sides.iter().filter(|(_, present)| !**present).map(|(authority, _)| authority)
     }
 
-    /// Whether an emergency is heard here, now or since it was last looked at.
-    pub fn is_urgent(&self) -> bool {
-        self.alarm.as_ref().is_some_and(|alarm| !alarm.acknowledged) || self.receiving.as_ref().is_some_and(|r| r.tier == Tier::Emergency)
+    /// Whether there is an emergency that the user has not acknowledged.
+    pub fn is_unseen(&self) -> bool {
+        self.alarm.as_ref().is_some_and(|alarm| !alarm.acknowledged)
     }
 
     /// The session is gone, and all that it told.

@@ -1,13 +1,14 @@
 //! What goes into the model, and what comes out: gestures and facts in, effects out.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use client::{Report, What};
 use engine::handset::Permit;
 use wire::{DenyCause, Identity, Priority, Reason, TalkgroupId};
 
 use super::{Receiving, Stage, Touch};
-use crate::ptt::{Source, Why};
+use crate::ptt::{Source, TalkKey, Why};
+use crate::sound::{Choice, Names};
 use crate::tones::Tone;
 
 /// What the terminal is set to.
@@ -19,6 +20,17 @@ pub struct Settings {
     pub talkgroups: Vec<TalkgroupId>,
     /// When the microphone opens.
     pub permit: Permit,
+    /// The sound devices.
+    pub choice: Choice,
+    /// The key that talks, if its user chose one.
+    pub key: Option<TalkKey>,
+}
+
+impl Settings {
+    /// With the system's devices and the usual keys.
+    pub fn new(me: Identity, talkgroups: Vec<TalkgroupId>, permit: Permit) -> Self {
+        Self { me, talkgroups, permit, choice: Choice::default(), key: None }
+    }
 }
 
 /// Where the terminal stands with its gateway.
@@ -53,6 +65,18 @@ pub enum Gesture {
     Emergency(Touch),
     /// An emergency was seen.
     Acknowledge(TalkgroupId),
+    /// What was missed in a talkgroup is heard again, or no longer.
+    Replay(TalkgroupId),
+    /// The page of devices and keys is opened or closed.
+    SetUp(bool),
+    /// Other sound devices.
+    Choose(Choice),
+    /// The next key that is pressed will talk, or not after all.
+    Learn(bool),
+    /// This key talks from now on.
+    Learned(TalkKey),
+    /// The user wants to hear what the others hear: three seconds of the own voice, through the coder.
+    HearMyself,
 }
 
 /// What happens around the terminal.
@@ -74,6 +98,28 @@ pub enum Fact {
     Asleep(bool),
     /// The unit's counters.
     Counted(Box<Report>),
+    /// The machine's sound devices.
+    Names(Names),
+    /// A chosen device is gone and the system's stands in, or is back.
+    Substitute(bool),
+    /// How far hearing oneself is.
+    Hearing(Hearing),
+    /// How long there is to hear again in a talkgroup.
+    Kept(TalkgroupId, Duration),
+    /// What was replayed has come to its end.
+    Replayed,
+}
+
+/// Hearing oneself, step by step.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Hearing {
+    /// Not asked for.
+    #[default]
+    Idle,
+    /// The microphone listens.
+    Listening,
+    /// It comes back, this loud: 0 to 1, from -60 dB to full scale.
+    Back(f32),
 }
 
 /// What is to be done.
@@ -87,6 +133,16 @@ pub enum Effect {
     EndEmergency(TalkgroupId),
     /// Sound once.
     Sound(Tone),
+    /// Play what was kept of a talkgroup.
+    Replay(TalkgroupId),
+    /// Stop playing it.
+    StopReplay,
+    /// Open other sound devices.
+    Choose(Choice),
+    /// Keep the settings for the next start.
+    Keep,
+    /// Listen for three seconds, play them.
+    HearMyself,
 }
 
 /// Somebody who talked.

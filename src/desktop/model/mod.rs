@@ -7,6 +7,7 @@ mod emergency;
 mod group;
 mod input;
 mod screen;
+mod setup;
 mod talk;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -24,8 +25,9 @@ use emergency::Follows;
 pub use emergency::{ARM, Declared, Emergency, HOT_MICROPHONE, Touch};
 use group::Noticed;
 pub use group::{Alarm, Group, Membership, Receiving};
-pub use input::{Effect, Fact, Gesture, Link, Note, Settings, Talker};
+pub use input::{Effect, Fact, Gesture, Hearing, Link, Note, Settings, Talker};
 pub use screen::{BLINK, Face, Quality};
+pub use setup::Setup;
 use talk::Turn;
 pub use talk::{OnAir, Stage, Talk};
 
@@ -50,6 +52,8 @@ pub struct Model {
     talk: Option<Talk>,
     emergency: Emergency,
     talkers: VecDeque<Talker>,
+    setup: Setup,
+    replaying: Option<TalkgroupId>,
     note: Option<(Note, Instant)>,
     quality: Option<Quality>,
     counted: Report,
@@ -75,6 +79,8 @@ impl Model {
             talk: None,
             emergency: Emergency::Calm,
             talkers: VecDeque::new(),
+            setup: Setup::default(),
+            replaying: None,
             note: None,
             quality: None,
             counted: Report::default(),
@@ -122,6 +128,8 @@ impl Model {
                 });
                 self.watch_alarms(now);
             }
+            Gesture::Replay(id) => self.replay(id),
+            Gesture::SetUp(_) | Gesture::Choose(_) | Gesture::Learn(_) | Gesture::Learned(_) | Gesture::HearMyself => self.set_up(gesture),
         }
     }
 
@@ -163,6 +171,7 @@ impl Model {
         self.talk = Some(Talk::new(id.clone(), permit));
         self.effects.push_back(Effect::Press(id, self.priority(tier), permit));
         self.note = self.note.take_if(|(note, _)| matches!(note, Note::Refused(_) | Note::EmergencyGoesOn(_)));
+        self.end_replay();
         self.queue_tick = None;
         debug_assert!(self.microphone(now).is_none() || permit == Permit::Instant, "nothing is open before the grant");
     }
@@ -263,6 +272,9 @@ impl Model {
                 self.quality = Quality::between(&self.counted, &report).or(self.quality);
                 self.counted = *report;
             }
+            Fact::Names(_) | Fact::Substitute(_) | Fact::Hearing(_) => self.sound_fact(fact),
+            Fact::Kept(id, length) => self.change(&id, |group| group.kept = length),
+            Fact::Replayed => self.replaying = None,
         }
     }
 
@@ -287,6 +299,7 @@ impl Model {
             self.sound(Tone::Lost);
         }
         self.quality = None;
+        self.note = self.note.take_if(|(note, _)| !matches!(note, Note::Reached(_)));
         self.block(Block::NoLink, true, now);
         for at in 0..self.groups.len() {
             let noticed = self.groups.get_mut(at).and_then(Group::disconnected);
@@ -307,6 +320,9 @@ impl Model {
         let Some(at) = screen::talkgroup(event).and_then(|id| self.position(id)) else { return };
         let noticed = self.groups.get_mut(at).and_then(|group| group.handle(event, now));
         self.noticed(at, noticed, now);
+        if self.replay_yields() {
+            self.end_replay();
+        }
         self.own_talk(event, now);
         self.own_emergency(event, now);
         self.watch_alarms(now);
@@ -420,7 +436,7 @@ impl Model {
     }
 
     fn watch_alarms(&mut self, now: Instant) {
-        let unseen = self.groups.iter().any(|group| group.alarm.as_ref().is_some_and(|alarm| !alarm.acknowledged));
+        let unseen = self.groups.iter().any(Group::is_unseen);
         match (unseen, self.alarm_repeat) {
             (true, None) => {
                 self.sound(Tone::Emergency);

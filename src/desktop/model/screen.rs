@@ -6,7 +6,7 @@ use client::Report;
 use engine::handset::Event;
 use wire::{DenyCause, Reason, RevokeCause, TalkgroupId, Tier};
 
-use super::{Emergency, Group, Link, Membership, Model, Note, OnAir, Receiving, Settings, Stage, Talk, Talker};
+use super::{Emergency, Group, Link, Membership, Model, Note, OnAir, Receiving, Settings, Setup, Stage, Talk, Talker};
 use crate::ptt::Arbiter;
 use crate::tones::Tone;
 
@@ -127,6 +127,16 @@ impl Model {
         self.talkers.iter()
     }
 
+    /// The page of devices and keys.
+    pub fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    /// The talkgroup of which is heard again what was missed.
+    pub fn replaying(&self) -> Option<&TalkgroupId> {
+        self.replaying.as_ref()
+    }
+
     /// A line that stands for some seconds.
     pub fn note(&self) -> Option<&Note> {
         self.note.as_ref().map(|(note, _)| note)
@@ -199,7 +209,7 @@ impl Model {
     /// When the screen changes without anything happening; `None` while it stands still.
     pub fn next_change(&self, now: Instant) -> Option<Instant> {
         let in_motion = matches!(self.emergency, Emergency::Arming(_));
-        let blinks = self.groups.iter().any(|group| group.alarm.as_ref().is_some_and(|alarm| !alarm.acknowledged));
+        let blinks = self.groups.iter().any(Group::is_unseen);
         let counts =
             matches!(self.link, Link::Down(..)) || self.talk.is_some() || self.groups.iter().any(|group| group.receiving.is_some());
         let pace = match (in_motion, blinks, counts) {

@@ -33,7 +33,7 @@ impl Bench {
     /// Switched on, with the focus, not yet connected.
     pub(crate) fn new(permit: Permit) -> Self {
         let now = Instant::now();
-        let settings = Settings { me: "nl/unit/maas-12".parse().unwrap(), talkgroups: vec![id(POL), id(FIRE)], permit };
+        let settings = Settings::new("nl/unit/maas-12".parse().unwrap(), vec![id(POL), id(FIRE)], permit);
         let mut model = Model::new(settings, now).unwrap();
         model.fact(Fact::Focus(true), now);
         model.fact(Fact::Source(Source::Socket, true), now);

@@ -1,5 +1,7 @@
 //! The window's side of the program: draws what the terminal shows, hands on what the user does.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use eframe::egui::{Ui, ViewportCommand};
@@ -14,16 +16,19 @@ pub(crate) struct App {
     window: Window,
     view: watch::Receiver<View>,
     wishes: mpsc::Sender<Wish>,
+    /// How often the window was drawn.
+    frames: Arc<AtomicU64>,
 }
 
 impl App {
-    pub(crate) fn new(window: Window, view: watch::Receiver<View>, wishes: mpsc::Sender<Wish>) -> Self {
-        Self { window, view, wishes }
+    pub(crate) fn new(window: Window, view: watch::Receiver<View>, wishes: mpsc::Sender<Wish>, frames: Arc<AtomicU64>) -> Self {
+        Self { window, view, wishes, frames }
     }
 }
 
 impl eframe::App for App {
     fn ui(&mut self, ui: &mut Ui, _: &mut eframe::Frame) {
+        self.frames.fetch_add(1, Ordering::Relaxed);
         let now = Instant::now();
         let view = self.view.borrow_and_update().clone();
         self.window.explain(view.explain);

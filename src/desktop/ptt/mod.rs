@@ -3,11 +3,13 @@
 //! In the data path: before the request for the floor. Nothing here says whether the microphone is open: that follows, frame
 //! by frame, from this key and the grant ([`crate::model::Model::microphone`]), so that no flag can be left standing.
 
+mod key;
 mod table;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+pub use key::{TalkKey, talks};
 use table::{Event, decide};
 pub use table::{Hold, Source};
 

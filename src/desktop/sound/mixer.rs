@@ -11,6 +11,8 @@ use crate::tones::{Pack, Tone};
 
 /// Frames of one talkgroup that wait, 100 ms. Full: the oldest is dropped, for the newest is what somebody says now.
 const WAIT_MAX: usize = 5;
+/// Volume of what is heard again behind something else.
+const BEHIND: f32 = 0.25;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -19,6 +21,7 @@ pub struct Mixer {
     voices: BTreeMap<TalkgroupId, VecDeque<Frame>>,
     tone: VecDeque<i16>,
     steady: Option<Tone>,
+    again: VecDeque<Frame>,
 }
 
 impl Mixer {
@@ -34,6 +37,16 @@ impl Mixer {
             waiting.pop_front();
         }
         waiting.push_back(frame);
+    }
+
+    /// What was said before, instead of what is replayed already; nothing ends it.
+    pub fn again(&mut self, frames: VecDeque<Frame>) {
+        self.again = frames;
+    }
+
+    /// Whether something is heard again.
+    pub fn is_replaying(&self) -> bool {
+        !self.again.is_empty()
     }
 
     /// A tone, instead of what is left of the one before.
@@ -57,6 +70,14 @@ impl Mixer {
             let Some(frame) = waiting.pop_front() else { continue };
             any = true;
             let volume = volume(talkgroup);
+            for (into, sample) in sum.iter_mut().zip(frame.samples()) {
+                *into += volume * to_unit(*sample);
+            }
+        }
+        if let Some(frame) = self.again.pop_front() {
+            // Who talks now is louder than who talked.
+            let volume = if any { BEHIND } else { 1.0 };
+            any = true;
             for (into, sample) in sum.iter_mut().zip(frame.samples()) {
                 *into += volume * to_unit(*sample);
             }
@@ -90,6 +111,17 @@ mod tests {
         let both = mixer.mix(|talkgroup| if *talkgroup == id("nl/a") { 1.0 } else { 0.25 }, None).unwrap();
         assert!((both.rms() / loud().rms() - 1.25).abs() < 0.01, "{both:?} of {:?}", loud());
         assert_eq!(mixer.mix(|_| 1.0, None), None);
+    }
+
+    #[test]
+    fn what_is_heard_again_stands_behind_what_is_said_now_and_comes_to_its_end() {
+        let mut mixer = Mixer::default();
+        mixer.again([loud(), loud()].into());
+        mixer.hear(&id("nl/a"), Frame::SILENCE);
+        let behind = mixer.mix(|_| 1.0, None).unwrap();
+        assert!((behind.rms() / loud().rms() - BEHIND).abs() < 0.01, "{behind:?}");
+        assert_eq!(mixer.mix(|_| 1.0, None), Some(loud()));
+        assert_eq!((mixer.is_replaying(), mixer.mix(|_| 1.0, None)), (false, None));
     }
 
     #[test]

@@ -3,11 +3,16 @@
 //! In the data path: first and last stop. Devices run on their own clock behind rings; everything here is 16 kHz mono and
 //! asks, never waits. Tests use [`Fake`]; `talkbridge-ptt` the machine's devices.
 
+mod gain;
 mod mixer;
+mod recall;
 
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
+pub use gain::Gain;
 pub use mixer::Mixer;
+pub use recall::Recall;
 
 /// Samples that wait to be played at most, 200 ms. Full: the newest are dropped.
 pub const PLAY_MAX: usize = 3_200;
@@ -19,6 +24,50 @@ pub struct Devices {
     pub microphone: bool,
     /// The loudspeaker takes sound.
     pub loudspeaker: bool,
+    /// A chosen device is not there; the system's default stands in.
+    pub substitute: bool,
+}
+
+/// Which devices are wanted, by name; `None` is whatever the system's default is at the time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// The microphone.
+    pub microphone: Option<String>,
+    /// The loudspeaker.
+    pub loudspeaker: Option<String>,
+}
+
+/// The devices of the machine, as people call them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// Those that record.
+    pub microphones: Vec<String>,
+    /// Those that play.
+    pub loudspeakers: Vec<String>,
+}
+
+/// What the devices' callbacks have counted since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Calls.
+    pub calls: u64,
+    /// Calls that took longer than the sound they carried.
+    pub late: u64,
+    /// Samples that found no room.
+    pub lost: u64,
+    /// Times that the loudspeaker ran dry in the midst of sound.
+    pub dry: u64,
+    /// Gaps of which the back-end told.
+    pub gaps: u64,
+}
+
+/// When a device last began to carry sound after silence, as its callback saw it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Onsets {
+    /// The microphone.
+    pub microphone: Option<Instant>,
+    /// The loudspeaker.
+    pub loudspeaker: Option<Instant>,
 }
 
 /// Microphone and loudspeaker. No call waits for a device.
@@ -31,6 +80,20 @@ pub trait AudioIo: std::fmt::Debug + Send {
     fn play(&mut self, samples: &[i16]);
     /// Which devices are there now.
     fn devices(&self) -> Devices;
+    /// Chooses devices.
+    fn choose(&mut self, _: Choice) {}
+    /// The devices of the machine, if they are others than last told.
+    fn names(&mut self) -> Option<Names> {
+        None
+    }
+    /// What the callbacks have counted.
+    fn counts(&self) -> Counts {
+        Counts::default()
+    }
+    /// When sound last began.
+    fn onsets(&self) -> Onsets {
+        Onsets::default()
+    }
 }
 
 /// Devices in memory: a test speaks into one end and hears the other.
@@ -43,13 +106,15 @@ struct Inside {
     waiting: usize,
     heard: Vec<i16>,
     devices: Devices,
+    names: Option<Names>,
+    choice: Choice,
 }
 
 impl Fake {
     /// Devices that are both there.
     pub fn new() -> Self {
         let fake = Self::default();
-        fake.plug(Devices { microphone: true, loudspeaker: true });
+        fake.plug(Devices { microphone: true, loudspeaker: true, substitute: false });
         fake
     }
 
@@ -60,6 +125,16 @@ impl Fake {
     /// Devices come and go.
     pub fn plug(&self, devices: Devices) {
         self.inside(|inside| inside.devices = devices);
+    }
+
+    /// The machine has these devices.
+    pub fn list(&self, names: Names) {
+        self.inside(|inside| inside.names = Some(names));
+    }
+
+    /// The devices that were chosen.
+    pub fn chosen(&self) -> Choice {
+        self.inside(|inside| inside.choice.clone())
     }
 
     /// Somebody speaks.
@@ -98,5 +173,13 @@ impl AudioIo for Fake {
 
     fn devices(&self) -> Devices {
         self.inside(|inside| inside.devices)
+    }
+
+    fn choose(&mut self, choice: Choice) {
+        self.inside(|inside| inside.choice = choice);
+    }
+
+    fn names(&mut self) -> Option<Names> {
+        self.inside(|inside| inside.names.take())
     }
 }

@@ -3,7 +3,7 @@
 use eframe::egui::{Color32, Rect, Role, ScrollArea, Sense, Slider, Stroke, StrokeKind, Ui, UiBuilder, WidgetInfo, pos2, vec2};
 
 use super::floor::mark;
-use super::style::{ROUND, colour, fit};
+use super::style::{ROUND, colour, fit, fit_down_to};
 use super::{Scene, Window};
 use crate::describe;
 use crate::model::{Gesture, Group};
@@ -11,6 +11,10 @@ use crate::theme::Look;
 
 /// Height of a talkgroup's name and floor.
 const HEAD: f32 = 46.0;
+/// Room for the scroll bar.
+pub(super) const SCROLL_BAR: f32 = 8.0;
+/// Smallest letters of a talkgroup's floor.
+const LEAST: f32 = 11.0;
 /// Talkers shown.
 const TALKERS: usize = 6;
 
@@ -18,16 +22,21 @@ impl Window {
     /// Draws list and talkers.
     pub(super) fn lists(&self, ui: &mut Ui, scene: &mut Scene<'_>) {
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+            // The scroll bar floats over what is below it.
+            ui.set_max_width(ui.available_width() - SCROLL_BAR);
             ui.strong(self.words.say("talkgroups"));
             for group in scene.model.groups() {
                 self.head(ui, scene, group);
                 self.switches(ui, scene, group);
-                if group.alarm.as_ref().is_some_and(|alarm| !alarm.acknowledged) {
+                if group.is_unseen() {
                     self.acknowledge(ui, scene, group);
                 }
                 ui.add_space(6.0);
             }
             ui.separator();
+            for group in scene.model.groups() {
+                self.replay(ui, scene, group);
+            }
             self.talkers(ui, scene);
         });
     }
@@ -49,8 +58,8 @@ impl Window {
             scene.gestures.push(Gesture::Select(group.id.clone()));
         }
         let paint = self.theme.paint(told.look);
-        // An emergency that nobody has seen blinks; steady after.
-        let dim = group.is_urgent() && !describe::blinks(scene.now.saturating_duration_since(self.started));
+        // An emergency that its user has not seen blinks; steady after.
+        let dim = group.is_unseen() && !describe::blinks(scene.now.saturating_duration_since(self.started));
         let paint = if dim { self.theme.paint(Look::Free) } else { paint };
         let ink = colour(paint.text);
         let width = if response.has_focus() || selected { 4.0 } else { 1.0 };
@@ -58,7 +67,7 @@ impl Window {
         ui.painter().rect_stroke(rect.shrink(width / 2.0), ROUND, Stroke::new(width, ink), StrokeKind::Inside);
         mark(ui.painter(), pos2(rect.right() - 18.0, rect.center().y), 9.0, told.look, ink);
         let put = |text: &str, size: f32, y: f32| {
-            let galley = fit(ui, text, size, rect.width() - 48.0, ink);
+            let galley = fit_down_to(ui, text, size, LEAST, rect.width() - 48.0, ink);
             ui.painter().galley(pos2(rect.left() + 10.0, rect.top() + y), galley, ink);
         };
         put(&title, 16.0, 5.0);
@@ -93,7 +102,7 @@ impl Window {
     }
 
     fn acknowledge(&self, ui: &mut Ui, scene: &mut Scene<'_>, group: &Group) {
-        let text = [describe::alarm(&self.words, group).unwrap_or_default(), self.words.say("acknowledge-short")].join(" - ");
+        let text = format!("{}: {}", self.words.say("acknowledge-short"), describe::alarm(&self.words, group).unwrap_or_default());
         let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 30.0), Sense::click());
         let title = group.title();
         response.widget_info(|| WidgetInfo::labeled(Role::Button, true, self.words.say_with("acknowledge", "talkgroup", &*title)));
@@ -106,6 +115,23 @@ impl Window {
         ui.painter().rect(rect, ROUND, colour(paint.fill), Stroke::new(width, ink), StrokeKind::Inside);
         let galley = fit(ui, &text, 14.0, rect.width() - 16.0, ink);
         ui.painter().galley(rect.left_center() + vec2(8.0, -galley.size().y / 2.0), galley, ink);
+    }
+
+    /// What can be heard again of a talkgroup; nothing where there is nothing.
+    fn replay(&self, ui: &mut Ui, scene: &mut Scene<'_>, group: &Group) {
+        let seconds = group.kept.as_secs();
+        let playing = scene.model.replaying() == Some(&group.id);
+        if seconds == 0 && !playing {
+            return;
+        }
+        let title = group.title();
+        let name = self.words.say_with(if playing { "replay-stop" } else { "replay" }, "talkgroup", &*title);
+        let text = self.words.say_with("replay-seconds", "seconds", seconds);
+        let response = self.choice(ui, &format!("{name}, {text}"), Some(playing));
+        response.widget_info(|| WidgetInfo::selected(Role::Button, true, playing, &name));
+        if response.clicked() {
+            scene.gestures.push(Gesture::Replay(group.id.clone()));
+        }
     }
 
     fn talkers(&self, ui: &mut Ui, scene: &Scene<'_>) {
@@ -125,7 +151,7 @@ impl Window {
     }
 
     /// One line that never wraps nor is cut.
-    fn line(&self, ui: &mut Ui, text: &str, ink: Color32) {
+    pub(super) fn line(&self, ui: &mut Ui, text: &str, ink: Color32) {
         let galley = fit(ui, text, 13.0, ui.available_width(), ink);
         let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), galley.size().y + 2.0), Sense::hover());
         response.widget_info(|| WidgetInfo::labeled(Role::Label, true, text));

@@ -4,6 +4,11 @@
 
 mod floor;
 mod groups;
+mod opening;
+mod setup;
+#[cfg(test)]
+#[cfg(feature = "interface-tests")]
+mod setup_tests;
 mod style;
 mod talk;
 #[cfg(test)]
@@ -16,10 +21,11 @@ use eframe::egui::{Align, Color32, Event, Key, Layout, Rect, Role, Sense, Stroke
 
 use crate::describe;
 use crate::model::{Gesture, Link, Model};
-use crate::ptt::{Hold, Source};
+use crate::ptt::{Hold, Source, TalkKey, talks};
 use crate::theme::Theme;
 use crate::tones::Tone;
 use crate::words::{Language, Words};
+pub use opening::Opening;
 use style::{ROUND, colour, fit};
 
 /// Space between the parts.
@@ -97,7 +103,7 @@ impl Window {
         }
         let mut scene = Scene { model, levels, now, gestures: Vec::new() };
         let focus = self.focus(ui);
-        keys(ui, &mut scene.gestures);
+        keys(ui, &mut scene);
         let rect = ui.max_rect();
         ui.painter().rect_filled(rect, 0, colour(self.theme.ground().window));
         let rect = rect.shrink(GAP);
@@ -108,11 +114,15 @@ impl Window {
         let right = right.with_min_x(right.left() + GAP / 2.0);
         let (floor, controls) = left.split_top_bottom_at_y(left.bottom() - (left.height() * 0.24).clamp(80.0, 150.0));
         let (talk, emergency) = controls.with_min_y(controls.top() + GAP).split_left_right_at_fraction(0.52);
-        Self::within(ui, top, "top", |ui| self.status(ui, &scene, top));
+        Self::within(ui, top, "top", |ui| self.status(ui, &mut scene, top));
         self.floor(ui, &scene, floor);
         self.push_to_talk(ui, &mut scene, talk.with_max_x(talk.right() - GAP / 2.0));
         self.emergency(ui, &mut scene, emergency.with_min_x(emergency.left() + GAP / 2.0));
-        Self::within(ui, right, "lists", |ui| self.lists(ui, &mut scene));
+        if model.setup().open {
+            Self::within(ui, right, "setup", |ui| self.setup(ui, &mut scene));
+        } else {
+            Self::within(ui, right, "lists", |ui| self.lists(ui, &mut scene));
+        }
         self.foot(ui, &scene, bottom);
         Said { gestures: scene.gestures, focus }
     }
@@ -138,8 +148,8 @@ impl Window {
         colour(self.theme.ground().outline)
     }
 
-    /// The bar at the top: session, link, levels, theme and language.
-    fn status(&mut self, ui: &mut Ui, scene: &Scene<'_>, rect: Rect) {
+    /// The bar at the top: session, link, levels, theme, and the page of devices and keys.
+    fn status(&mut self, ui: &mut Ui, scene: &mut Scene<'_>, rect: Rect) {
         let link = match scene.model.link() {
             Link::Up(gateway) => self.words.say_with("link-up", "gateway", format!("{}/{}", gateway.authority, gateway.name)),
             Link::Down(..) | Link::Over(_) => self.words.say("link-down"),
@@ -152,11 +162,9 @@ impl Window {
         // From the right, so that what is left over goes to the text, which can shrink.
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             ui.spacing_mut().item_spacing.x = GAP;
-            let response = ui.button(self.words.say("language"));
-            let name = format!("{}: {}", self.words.say("language-choice"), self.words.say("language"));
-            response.widget_info(|| WidgetInfo::labeled(Role::Button, true, &name));
-            if response.clicked() {
-                self.words = Words::new(following(&Language::ALL, self.words.language()));
+            let open = scene.model.setup().open;
+            if ui.selectable_label(open, self.words.say(if open { "setup-done" } else { "setup" })).clicked() {
+                scene.gestures.push(Gesture::SetUp(!open));
             }
             let theme = format!("{}: {}", self.words.say("theme"), self.words.say(self.theme.key()));
             if ui.button(theme).clicked() {
@@ -208,24 +216,30 @@ impl Window {
     /// By what one may talk now.
     fn sources(&self, scene: &Scene<'_>) -> String {
         let live = scene.model.keys().sources().filter(|(source, hold)| *hold != Hold::Gone && *source != Source::HotMicrophone);
-        let names: Vec<_> = live.map(|(source, _)| describe::source(&self.words, source)).collect();
+        let key = scene.model.settings().key;
+        let names: Vec<_> = live.map(|(source, _)| describe::source(&self.words, source, key)).collect();
         format!("{}: {}", self.words.say("sources"), names.join(", "))
     }
 }
 
-/// The keys of push-to-talk: the right control key, those that pedals send, and the space bar while no control has the focus.
-fn keys(ui: &Ui, gestures: &mut Vec<Gesture>) {
+/// The keys: the chosen one or the right control key, those that pedals send, and the space bar while no control has the focus;
+/// `R` hears again what was missed. The next one is learned instead, if that was asked for.
+fn keys(ui: &Ui, scene: &mut Scene<'_>) {
     let free = ui.memory(|memory| memory.focused().is_none());
-    let talks = |key: Key| matches!(key, Key::ControlRight | Key::F13 | Key::F14 | Key::F15 | Key::F16) || (key == Key::Space && free);
+    let (chosen, learning) = (scene.model.settings().key, scene.model.setup().learning);
+    let talks = |key: Key| TalkKey::named(key.name()).is_some_and(|key| talks(key, chosen)) || (key == Key::Space && free);
     ui.input(|input| {
         for event in &input.events {
             let &Event::Key { key, pressed, repeat: false, .. } = event else { continue };
-            // A release counts wherever the focus went meanwhile.
-            if pressed && talks(key) {
-                gestures.push(Gesture::Press(Source::Key));
-            } else if !pressed && (talks(key) || key == Key::Space) {
-                gestures.push(Gesture::Release(Source::Key));
-            }
+            let gesture = match (pressed, learning) {
+                (true, true) => TalkKey::named(key.name()).map(Gesture::Learned),
+                (true, false) if talks(key) => Some(Gesture::Press(Source::Key)),
+                (true, false) if key == Key::R && free => Some(Gesture::Replay(scene.model.selected().id.clone())),
+                // A release counts wherever the focus went meanwhile.
+                (false, _) if talks(key) || key == Key::Space => Some(Gesture::Release(Source::Key)),
+                (true | false, _) => None,
+            };
+            scene.gestures.extend(gesture);
         }
     });
 }

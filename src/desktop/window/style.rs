@@ -52,12 +52,17 @@ pub(super) fn apply(ctx: &Context, theme: Theme) {
 
 /// Lays a text out on one line, smaller if need be, down to half of its size; cut there.
 pub(super) fn fit(ui: &Ui, text: &str, size: f32, width: f32, ink: Color32) -> Arc<Galley> {
+    fit_down_to(ui, text, size, size / 2.0, width, ink)
+}
+
+/// The same down to another size.
+pub(super) fn fit_down_to(ui: &Ui, text: &str, size: f32, least: f32, width: f32, ink: Color32) -> Arc<Galley> {
     let layout = |text: String, size| ui.painter().layout_no_wrap(text, FontId::proportional(size), ink);
     let natural = layout(text.to_owned(), size);
     if natural.size().x <= width {
         return natural;
     }
-    let smaller = (size * width / natural.size().x).floor().max(size / 2.0);
+    let smaller = (size * width / natural.size().x).floor().max(least);
     let mut rest = text.to_owned();
     let mut galley = layout(rest.clone(), smaller);
     while galley.size().x > width && rest.pop().is_some() {

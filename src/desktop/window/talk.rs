@@ -146,12 +146,15 @@ impl Window {
         mark(painter, pos2(rect.left() + 14.0 + sign, rect.center().y), sign, look, ink);
         let space = Rect::from_min_max(pos2(rect.left() + 24.0 + 2.0 * sign, rect.top()), rect.max - vec2(10.0, 0.0));
         let [head, rest] = lines;
-        let rest_size = (rect.height() * 0.18).clamp(13.0, 18.0);
-        let galleys = [
-            (!head.is_empty()).then(|| fit(ui, head, (rect.height() * 0.3).clamp(14.0, 26.0), space.width(), ink)),
-            Some(painter.layout(rest.to_owned(), FontId::proportional(rest_size), ink, space.width())),
-        ];
-        let galleys: Vec<_> = galleys.into_iter().flatten().collect();
+        let galleys = if head.is_empty() {
+            vec![fit(ui, rest, (rect.height() * 0.45).clamp(14.0, 22.0), space.width(), ink)]
+        } else {
+            let size = (rect.height() * 0.18).clamp(13.0, 18.0);
+            vec![
+                fit(ui, head, (rect.height() * 0.3).clamp(14.0, 26.0), space.width(), ink),
+                painter.layout(rest.to_owned(), FontId::proportional(size), ink, space.width()),
+            ]
+        };
         let height: f32 = galleys.iter().map(|galley| galley.size().y).sum();
         let mut y = rect.center().y - height / 2.0;
         for galley in galleys {
