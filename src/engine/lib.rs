@@ -25,6 +25,7 @@ pub mod loss;
 pub mod outbox;
 pub mod plan;
 pub mod planted;
+pub(crate) mod rate;
 pub mod sched;
 
 /// The earlier of two optional deadlines, with its reason.

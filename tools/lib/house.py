@@ -49,7 +49,7 @@ LIBRARIES = {
 MODULES = {
     # module of the engine: its siblings that it may use. Only hub and handset compose; what all share lies in lib.rs.
     "capacity": ["sched"],
-    "hub": ["capacity", "figures", "floor", "gate", "holddown", "liveness", "loss", "plan"],
+    "hub": ["capacity", "figures", "floor", "gate", "holddown", "liveness", "loss", "plan", "rate"],
     "handset": ["floor", "gate", "jitter", "liveness", "loss", "sched"],
     "figures": [],
     "floor": ["plan"],
@@ -61,6 +61,7 @@ MODULES = {
     "outbox": [],
     "plan": [],
     "planted": [],
+    "rate": [],
     "sched": ["figures"],
 }
 SHARED = ["Deadline", "earliest", "millis", "planted"]

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use wire::control::Message;
 
+use crate::rate::{Cell, Rate};
+
 /// Voice frames of a unit: 50 a second and room for the 300 ms spoken before a grant, thrice repeated last frames, and jitter.
 const FRAMES: Rate = Rate { every: Duration::from_micros(16_667), burst: 64 };
 /// Heartbeats of a unit, which beats once a second, and five times a second while no echo comes; and its reports of loss, two a second.
@@ -47,43 +49,6 @@ const PEER_AGREEMENTS: Rate = Rate { every: Duration::from_millis(500), burst: 2
 const MUTE: Duration = Duration::from_secs(10);
 /// How long after that another flood ends its session.
 const PROBATION: Duration = Duration::from_secs(60);
-
-/// One per `every`, at most `burst` at once.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Rate {
-    pub(super) every: Duration,
-    pub(super) burst: u32,
-}
-
-impl Rate {
-    /// The same for so many.
-    fn times(self, many: u32) -> Self {
-        Self { every: self.every / many.max(1), burst: self.burst.saturating_mul(many.max(1)) }
-    }
-}
-
-/// The generic cell rate algorithm (ITU-T I.371): one instant tells how much was used.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Cell {
-    /// When everything taken so far is paid off.
-    paid: Option<Instant>,
-}
-
-impl Cell {
-    /// Whether one more fits.
-    pub(super) fn take(&mut self, rate: Rate, now: Instant) -> bool {
-        let paid = self.paid.map_or(now, |paid| paid.max(now));
-        let fits = paid.saturating_duration_since(now) <= rate.every * (rate.burst - 1);
-        if fits {
-            self.paid = Some(paid + rate.every);
-        }
-        fits
-    }
-
-    fn is_paid(self, now: Instant) -> bool {
-        self.paid.is_none_or(|paid| paid <= now)
-    }
-}
 
 /// Kinds of datagrams that a unit may send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

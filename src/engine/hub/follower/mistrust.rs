@@ -13,8 +13,8 @@ use wire::{Identity, Kind, RequestId, RevokeCause, Spurt};
 use super::{Follower, Relay, Talking};
 use crate::floor::Party;
 use crate::gate::Gate;
-use crate::hub::limits::{Cell, Rate};
 use crate::hub::output::Outbox;
+use crate::rate::{Cell, Rate};
 use crate::{Deadline, earliest};
 
 /// How long voice is heard before somebody is named for it: the control stream repeats what the path lost.
