@@ -18,6 +18,8 @@ mod schema;
 mod worker;
 
 pub use failure::OpenError;
-pub use ledger::{Depth, Ledger, Opened, Options, Place};
-pub use wire::data::keep::{Change, Entry, Failure, Kept, Known, Load, Outcome, Page, Waiting, Write};
-pub use worker::{Answer, Busy, Point, Question, Reply, Store};
+pub use ledger::{Ledger, Opened, Options};
+pub use wire::data::keep::{
+    Answer, Backlog, Change, Depth, Entry, Failure, Kept, Known, Load, Outcome, Page, Place, Question, Reply, Standing, Waiting, Write,
+};
+pub use worker::{Busy, Point, Store};

@@ -6,66 +6,14 @@
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
 
-use wire::data::MessageId;
-use wire::{Identity, TalkgroupId};
+use wire::data::keep::{Answer, Question, Reply, Write};
 
-use crate::ledger::{Depth, Ledger, Place};
-use wire::data::keep::Failure;
-use wire::data::keep::{Known, Outcome, Page, Write};
+use crate::ledger::Ledger;
 
 /// Requests that wait for the thread; more are handed back.
 const QUEUE_REQUESTS: usize = 4_096;
 /// Most requests in one group: bounds how long the first of them waits for its answer.
 const GROUP_REQUESTS: usize = 1_024;
-
-/// A question to the store.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Question {
-    /// The next entries of an outbox.
-    Page(Place, usize),
-    /// Entries that are worthless at that time.
-    Due(u64, usize),
-    /// When the next one will be.
-    NextDue,
-    /// What is known about an id.
-    Known(MessageId),
-    /// Up to where a member has read its talkgroup's outbox.
-    Place(TalkgroupId, Identity),
-    /// How much waits.
-    Depth,
-    /// Forgets what may be forgotten at that time, so many at most.
-    Upkeep(u64, usize),
-}
-
-/// What the store has to say.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reply {
-    /// What became of a write.
-    Written(Outcome),
-    /// To [`Question::Page`] and [`Question::Due`].
-    Page(Page),
-    /// To [`Question::NextDue`].
-    NextDue(Option<u64>),
-    /// To [`Question::Known`].
-    Known(Option<Known>),
-    /// To [`Question::Place`].
-    Place(Option<u64>),
-    /// To [`Question::Depth`].
-    Depth(Depth),
-    /// To [`Question::Upkeep`]: so many ids were forgotten.
-    Upkeep(usize),
-    /// The disk could not answer.
-    Failed(Failure),
-}
-
-/// A reply, with the number of its request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// The number.
-    pub token: u64,
-    /// The reply.
-    pub reply: Reply,
-}
 
 /// A moment in the life of a group, for tests that end the process there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +67,8 @@ impl Store {
         self.offer(Request::Write(token, write))
     }
 
-    /// Queues a question; it sees everything that was queued before.
+    /// Queues a question; it sees everything that was queued before, and perhaps some of what came after: a question between
+    /// writes must not cost them a commit of their own. What it sees has been answered before.
     ///
     /// # Errors
     /// [`Busy`]: it was not taken.
@@ -161,31 +110,28 @@ impl<A: FnMut(Answer)> Worker<A> {
         }
     }
 
-    /// Serves a group in its order: runs of writes are one transaction each. Tells whether it was the last.
+    /// Serves a group: its writes in their order and one transaction, then its questions. Tells whether it was the last.
     fn serve(&mut self, group: Vec<Request>) -> bool {
-        let (mut tokens, mut writes) = (Vec::new(), Vec::new());
+        let (mut tokens, mut writes, mut questions, mut is_last) = (Vec::new(), Vec::new(), Vec::new(), false);
         for request in group {
             match request {
                 Request::Write(token, write) => {
                     tokens.push(token);
                     writes.push(write);
                 }
-                Request::Ask(token, question) => {
-                    self.commit(&mut tokens, &mut writes);
-                    let reply = self.look(&question);
-                    (self.answer)(Answer { token, reply });
-                }
-                Request::Stop => {
-                    self.commit(&mut tokens, &mut writes);
-                    return true;
-                }
+                Request::Ask(token, question) => questions.push((token, question)),
+                Request::Stop => is_last = true,
             }
         }
-        self.commit(&mut tokens, &mut writes);
-        false
+        self.commit(tokens, &writes);
+        for (token, question) in questions {
+            let reply = self.look(&question);
+            (self.answer)(Answer { token, reply });
+        }
+        is_last
     }
 
-    fn commit(&mut self, tokens: &mut Vec<u64>, writes: &mut Vec<Write>) {
+    fn commit(&mut self, tokens: Vec<u64>, writes: &[Write]) {
         if writes.is_empty() {
             return;
         }
@@ -193,14 +139,13 @@ impl<A: FnMut(Answer)> Worker<A> {
         let outcomes = self.ledger.commit(writes);
         (self.at)(Point::BeforeAnswers);
         let half = tokens.len() / 2;
-        for (number, (token, outcome)) in tokens.drain(..).zip(outcomes).enumerate() {
+        for (number, (token, outcome)) in tokens.into_iter().zip(outcomes).enumerate() {
             if number == half && half > 0 {
                 (self.at)(Point::AmongAnswers);
             }
             (self.answer)(Answer { token, reply: Reply::Written(outcome) });
         }
         (self.at)(Point::AfterAnswers);
-        writes.clear();
     }
 
     fn look(&mut self, question: &Question) -> Reply {
@@ -212,6 +157,7 @@ impl<A: FnMut(Answer)> Worker<A> {
             Question::Known(id) => ledger.known(*id).map(Reply::Known),
             Question::Place(talkgroup, member) => ledger.place(talkgroup, member).map(Reply::Place),
             Question::Depth => ledger.depth().map(Reply::Depth),
+            Question::Standing => ledger.standing().map(Reply::Standing),
             Question::Upkeep(now_ms, limit) => ledger.upkeep(*now_ms, *limit).map(Reply::Upkeep),
         };
         reply.unwrap_or_else(Reply::Failed)

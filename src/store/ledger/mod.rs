@@ -8,8 +8,6 @@ mod upkeep;
 use rusqlite::{Connection, params};
 
 pub use open::{Opened, Options};
-pub use read::Place;
-pub use upkeep::Depth;
 
 use crate::reserve::Reserve;
 use wire::data::keep::Failure;

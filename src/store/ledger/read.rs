@@ -1,25 +1,13 @@
 //! Questions to the file. Every answer is one page, so that no outbox, however long, lies in memory.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-use wire::data::{MessageId, Recipient};
+use wire::data::MessageId;
+use wire::data::keep::{Failure, Kept, Known, Load, Page, Place, Waiting};
 use wire::{Identity, TalkgroupId};
 
 use super::{Ledger, columns};
-use wire::data::keep::Failure;
-use wire::data::keep::{Kept, Known, Load, Page, Waiting};
 
-/// Where in an outbox to read on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Whose.
-    pub outbox: Recipient,
-    /// The urgent entries or the others.
-    pub urgent: bool,
-    /// The entries after this number; 0 from the start.
-    pub after: u64,
-}
-
-const ENTRY: &str = "number, outbox, urgent, sender, expires_ms, id, party, kind, detail, status, at_ms, sum";
+pub(super) const ENTRY: &str = "number, outbox, urgent, sender, expires_ms, id, party, kind, detail, status, at_ms, sum";
 
 impl Ledger {
     /// The next entries of an outbox.
@@ -108,7 +96,7 @@ pub(super) fn known(connection: &Connection, id: MessageId) -> rusqlite::Result<
     Ok(legible(row)?.flatten().and_then(|(row, sum)| row.into_known(id, sum)))
 }
 
-fn rows(connection: &Connection, sql: &str, params: impl rusqlite::Params) -> rusqlite::Result<Page> {
+pub(super) fn rows(connection: &Connection, sql: &str, params: impl rusqlite::Params) -> rusqlite::Result<Page> {
     let mut page = Page::default();
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(params)?;

@@ -1,18 +1,10 @@
 //! What keeps the file small and the operator informed.
 
-use super::{Ledger, columns};
-use wire::data::keep::Failure;
+use rusqlite::params;
+use wire::data::Message;
+use wire::data::keep::{Backlog, Depth, Failure, Load, Standing, Waiting};
 
-/// How much waits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Depth {
-    /// Entries in all outboxes.
-    pub entries: u64,
-    /// Messages that are kept for them.
-    pub messages: u64,
-    /// Bytes of the file.
-    pub bytes: u64,
-}
+use super::{Ledger, columns, read};
 
 impl Ledger {
     /// Forgets ids whose time is over, at most `limit`, and makes the reserve again if it was used and there is room. Tells how many
@@ -49,5 +41,37 @@ impl Ledger {
         };
         let depth = depth();
         self.judge(depth)
+    }
+
+    /// How much waits, outbox by outbox: counted by the index, and one entry read of each.
+    ///
+    /// # Errors
+    /// [`Failure::Failed`]: the disk.
+    pub fn standing(&mut self) -> Result<Standing, Failure> {
+        let backlog = self.backlog();
+        Ok(Standing { last: self.last, backlog: self.judge(backlog)? })
+    }
+
+    fn backlog(&self) -> rusqlite::Result<Vec<Backlog>> {
+        let mut statement = self.connection.prepare("SELECT outbox, count(*), min(number) FROM entry GROUP BY outbox ORDER BY outbox")?;
+        let mut rows = statement.query([])?;
+        let mut backlog = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (name, entries, first): (String, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            // A spoilt name is nobody's outbox; the entry is told as damaged when it is due.
+            let Ok(outbox) = name.parse() else { continue };
+            let oldest = read::rows(&self.connection, &format!("SELECT {} FROM entry WHERE number = ?", read::ENTRY), params![first])?;
+            backlog.push(Backlog { outbox, entries: columns::unsigned(entries), oldest_ms: oldest.waiting.first().and_then(taken_ms) });
+        }
+        Ok(backlog)
+    }
+}
+
+/// When an entry's message was taken, or its report made.
+fn taken_ms(waiting: &Waiting) -> Option<u64> {
+    match (&waiting.entry.load, &waiting.kept) {
+        (Load::Report(report), _) => Some(report.at_ms),
+        (Load::Message { .. }, Some(kept)) => Message::decode(&kept.signed).ok().map(|message| message.sent_ms),
+        (Load::Message { .. }, None) => None,
     }
 }

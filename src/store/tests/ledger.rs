@@ -135,3 +135,16 @@ fn what_is_due_comes_by_its_expiry_and_ids_are_forgotten_when_their_time_is_over
     assert_eq!((ledger.upkeep(20_000, 2), ledger.upkeep(20_000, 2)), (Ok(2), Ok(1)));
     assert_eq!(ledger.known(id(1)), Ok(None));
 }
+
+#[test]
+fn what_waits_is_counted_outbox_by_outbox() {
+    let mut ledger = Ledger::in_memory(ROOMY).unwrap();
+    assert_eq!(ledger.standing(), Ok(store::Standing::default()));
+    let report = Report { id: id(1), about: recipient("be/unit/lux-7"), disposition: Disposition::Delivered, at_ms: 77 };
+    let back = change(Change::Put(store::Entry { load: Load::Report(report), ..entry(1, "nl/unit/maas-12") }));
+    ledger.commit(&[message(1), message(2), back, change(Change::Settle(2))]);
+    let backlog = |outbox, oldest_ms| store::Backlog { outbox: recipient(outbox), entries: 1, oldest_ms };
+    // The messages of these tests hold no time.
+    let expected = store::Standing { last: 3, backlog: vec![backlog(PEER, None), backlog("nl/unit/maas-12", Some(77))] };
+    assert_eq!(ledger.standing(), Ok(expected));
+}

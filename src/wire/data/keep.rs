@@ -142,6 +142,101 @@ pub struct Page {
     pub damaged: Vec<u64>,
 }
 
+/// Where in an outbox to read on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Whose.
+    pub outbox: Recipient,
+    /// The urgent entries or the others.
+    pub urgent: bool,
+    /// The entries after this number; 0 from the start.
+    pub after: u64,
+}
+
+/// A question to the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// The next entries of an outbox.
+    Page(Place, usize),
+    /// Entries that are worthless at that time.
+    Due(u64, usize),
+    /// When the next one will be.
+    NextDue,
+    /// What is known about an id.
+    Known(MessageId),
+    /// Up to where a member has read its talkgroup's outbox.
+    Place(TalkgroupId, Identity),
+    /// How much waits.
+    Depth,
+    /// How much waits, outbox by outbox.
+    Standing,
+    /// Forgets what may be forgotten at that time, so many at most.
+    Upkeep(u64, usize),
+}
+
+/// What the store has to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// What became of a write.
+    Written(Outcome),
+    /// To [`Question::Page`] and [`Question::Due`].
+    Page(Page),
+    /// To [`Question::NextDue`].
+    NextDue(Option<u64>),
+    /// To [`Question::Known`].
+    Known(Option<Known>),
+    /// To [`Question::Place`].
+    Place(Option<u64>),
+    /// To [`Question::Depth`].
+    Depth(Depth),
+    /// To [`Question::Standing`].
+    Standing(Standing),
+    /// To [`Question::Upkeep`]: so many ids were forgotten.
+    Upkeep(usize),
+    /// The disk could not answer.
+    Failed(Failure),
+}
+
+/// A reply, with the number of its request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The number.
+    pub token: u64,
+    /// The reply.
+    pub reply: Reply,
+}
+
+/// How much waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Depth {
+    /// Entries in all outboxes.
+    pub entries: u64,
+    /// Messages that are kept for them.
+    pub messages: u64,
+    /// Bytes of the file.
+    pub bytes: u64,
+}
+
+/// How much waits, outbox by outbox.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// The largest number that an entry ever had.
+    pub last: u64,
+    /// Every outbox in which something waits, by name.
+    pub backlog: Vec<Backlog>,
+}
+
+/// How much waits in one outbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backlog {
+    /// Whose.
+    pub outbox: Recipient,
+    /// How many entries.
+    pub entries: u64,
+    /// When the oldest of them was taken, in milliseconds of UTC; `None` if the disk has spoilt it.
+    pub oldest_ms: Option<u64>,
+}
+
 /// What became of a [`Write`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
