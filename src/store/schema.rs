@@ -52,9 +52,10 @@ const STEPS: &[&str] = &["
     CREATE TABLE place (
         talkgroup TEXT NOT NULL,
         member    TEXT NOT NULL,
+        urgent    INTEGER NOT NULL,
         number    INTEGER NOT NULL,
         sum       INTEGER NOT NULL,
-        PRIMARY KEY (talkgroup, member)
+        PRIMARY KEY (talkgroup, member, urgent)
     ) WITHOUT ROWID;
 "];
 

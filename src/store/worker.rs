@@ -155,7 +155,7 @@ impl<A: FnMut(Answer)> Worker<A> {
             Question::Due(now_ms, limit) => ledger.due(*now_ms, *limit).map(Reply::Page),
             Question::NextDue => ledger.next_due_ms().map(Reply::NextDue),
             Question::Known(id) => ledger.known(*id).map(Reply::Known),
-            Question::Place(talkgroup, member) => ledger.place(talkgroup, member).map(Reply::Place),
+            Question::Place(talkgroup, member, urgent) => ledger.place(talkgroup, member, *urgent).map(Reply::Place),
             Question::Depth => ledger.depth().map(Reply::Depth),
             Question::Standing => ledger.standing().map(Reply::Standing),
             Question::Upkeep(now_ms, limit) => ledger.upkeep(*now_ms, *limit).map(Reply::Upkeep),

@@ -103,12 +103,13 @@ impl Kept {
 pub(super) struct Place {
     pub(super) talkgroup: String,
     pub(super) member: String,
+    pub(super) urgent: bool,
     pub(super) number: i64,
 }
 
 impl Place {
     pub(super) fn sum(&self) -> i64 {
-        total(&[self.talkgroup.as_bytes(), self.member.as_bytes()], &[self.number])
+        total(&[self.talkgroup.as_bytes(), self.member.as_bytes()], &[self.urgent.into(), self.number])
     }
 }
 

@@ -138,13 +138,14 @@ fn apply(connection: &Connection, last: &mut u64, write: &Write) -> rusqlite::Re
                 numbers.push(*last);
             }
             Change::Settle(number) => settle(connection, *number)?,
-            Change::Advance { talkgroup, member, number } => {
-                let row = columns::Place { talkgroup: talkgroup.to_string(), member: member.to_string(), number: columns::signed(*number) };
+            Change::Advance { talkgroup, member, urgent, number } => {
+                let (talkgroup, member) = (talkgroup.to_string(), member.to_string());
+                let row = columns::Place { talkgroup, member, urgent: *urgent, number: columns::signed(*number) };
                 connection
                     .prepare_cached(
-                        "INSERT INTO place VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET number = ?3, sum = ?4 WHERE number < ?3",
+                        "INSERT INTO place VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET number = ?4, sum = ?5 WHERE number < ?4",
                     )?
-                    .execute(params![row.talkgroup, row.member, row.number, row.sum()])?;
+                    .execute(params![row.talkgroup, row.member, row.urgent, row.number, row.sum()])?;
             }
         }
     }

@@ -54,21 +54,23 @@ impl Ledger {
         self.judge(known)
     }
 
-    /// Up to where a member has read its talkgroup's outbox; `None` for one that never did.
+    /// Up to where a member has read its talkgroup's outbox, the urgent entries or the others; `None` for one that never did.
     ///
     /// # Errors
     /// [`Failure::Failed`]: the disk.
-    pub fn place(&mut self, talkgroup: &TalkgroupId, member: &Identity) -> Result<Option<u64>, Failure> {
+    pub fn place(&mut self, talkgroup: &TalkgroupId, member: &Identity, urgent: bool) -> Result<Option<u64>, Failure> {
         let (talkgroup, member) = (talkgroup.to_string(), member.to_string());
         let found = self
             .connection
-            .query_row("SELECT number, sum FROM place WHERE talkgroup = ? AND member = ?", params![talkgroup, member], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })
+            .query_row(
+                "SELECT number, sum FROM place WHERE talkgroup = ? AND member = ? AND urgent = ?",
+                params![talkgroup, member, urgent],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
             .optional();
         let found = self.judge(legible(found))?;
         Ok(found.flatten().and_then(|(number, sum): (i64, i64)| {
-            let row = columns::Place { talkgroup, member, number };
+            let row = columns::Place { talkgroup, member, urgent, number };
             // A spoilt place reads as none: what is sent once more is told from a new message by its id.
             (row.sum() == sum).then(|| columns::unsigned(number))
         }))

@@ -111,13 +111,16 @@ fn every_member_reads_its_talkgroup_from_its_own_place_and_never_goes_back() {
     let path = folder.path().join("messages.sqlite");
     let (talkgroup, member) = ("nl/pol-1".parse().unwrap(), identity("nl/unit/maas-12"));
     let mut ledger = open(&path);
-    let advance = |number| change(Change::Advance { talkgroup: "nl/pol-1".parse().unwrap(), member: identity("nl/unit/maas-12"), number });
-    assert_eq!(ledger.place(&talkgroup, &member), Ok(None));
+    let advance = |number| {
+        change(Change::Advance { talkgroup: "nl/pol-1".parse().unwrap(), member: identity("nl/unit/maas-12"), urgent: false, number })
+    };
+    assert_eq!(ledger.place(&talkgroup, &member, false), Ok(None));
     ledger.commit(&[advance(7), advance(9), advance(8)]);
     drop(ledger);
     let mut ledger = open(&path);
-    assert_eq!(ledger.place(&talkgroup, &member), Ok(Some(9)));
-    assert_eq!(ledger.place(&talkgroup, &identity("nl/unit/other")), Ok(None));
+    assert_eq!(ledger.place(&talkgroup, &member, false), Ok(Some(9)));
+    assert_eq!(ledger.place(&talkgroup, &identity("nl/unit/other"), false), Ok(None));
+    assert_eq!(ledger.place(&talkgroup, &member, true), Ok(None), "urgent entries have a place of their own");
 }
 
 #[test]

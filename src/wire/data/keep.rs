@@ -33,12 +33,14 @@ pub enum Change {
     Put(Entry),
     /// Takes an entry out; one that is not there any more does no harm.
     Settle(u64),
-    /// A member of a talkgroup has everything up to this entry; never goes back.
+    /// A member of a talkgroup has every urgent entry, or every other, up to this one; never goes back.
     Advance {
         /// The talkgroup whose outbox it reads.
         talkgroup: TalkgroupId,
         /// The member.
         member: Identity,
+        /// Of the urgent entries or the others: each has a place of its own, for the ones overtake the others.
+        urgent: bool,
         /// The last entry it has.
         number: u64,
     },
@@ -164,8 +166,8 @@ pub enum Question {
     NextDue,
     /// What is known about an id.
     Known(MessageId),
-    /// Up to where a member has read its talkgroup's outbox.
-    Place(TalkgroupId, Identity),
+    /// Up to where a member has read its talkgroup's outbox, the urgent entries or the others.
+    Place(TalkgroupId, Identity, bool),
     /// How much waits.
     Depth,
     /// How much waits, outbox by outbox.
