@@ -13,6 +13,7 @@
 //! [`handset::Handset`] (unit) and go out to the links, where [`sched::Scheduler`] orders them.
 
 pub mod capacity;
+pub mod desk;
 pub mod figures;
 pub mod floor;
 pub mod gate;

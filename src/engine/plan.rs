@@ -181,3 +181,24 @@ impl Bridge {
         }
     }
 }
+
+/// One agreement as short data sees it: what may pass, now or when the other side is back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Border {
+    /// The other side.
+    pub far: Authority,
+    /// The own talkgroup.
+    pub own_group: TalkgroupId,
+    /// The other side's.
+    pub far_group: TalkgroupId,
+    /// Whether this gateway is the home.
+    pub is_home: bool,
+    /// Whether both sides agree, over a session.
+    pub live: bool,
+    /// Whether short data may leave: by the own words, and the other side's as far as they are known.
+    pub out: bool,
+    /// Whether it may come in.
+    pub into: bool,
+    /// Authorities for which the home may speak: those that both sides list; as long as the other's are not known, the own ones.
+    pub onward: Vec<Authority>,
+}

@@ -8,7 +8,7 @@ use std::fmt;
 use wire::control::{Agreement, Inbound, Outbound};
 use wire::{Authority, SessionId, TalkgroupId};
 
-use crate::plan::Bridge;
+use crate::plan::{Border, Bridge};
 
 /// Where a bridge stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +78,23 @@ impl Running {
             Some(theirs) if theirs.home != self.plan.home || theirs.partner != self.plan.partner => BridgeState::Differs,
             Some(_) if self.state == BridgeState::Active => BridgeState::Active,
             Some(_) => BridgeState::Agreed,
+        }
+    }
+
+    /// What may pass of short data. What leaves is kept for a side that is away, unless the words are known to forbid it.
+    pub(crate) fn border(&self, authority: &Authority) -> Border {
+        let (ours, theirs) = (&self.plan, self.theirs.as_ref());
+        let holds = !matches!(self.state, BridgeState::OutsideDates | BridgeState::Differs);
+        let both = |theirs: &Agreement| ours.onward.iter().filter(|listed| theirs.onward.contains(listed)).cloned().collect();
+        Border {
+            far: ours.far(authority).clone(),
+            own_group: ours.own(authority).clone(),
+            far_group: if ours.is_home(authority) { ours.partner.clone() } else { ours.home.clone() },
+            is_home: ours.is_home(authority),
+            live: self.state.is_agreed(),
+            out: holds && ours.outbound.short_data && theirs.is_none_or(|theirs| theirs.inbound.short_data),
+            into: holds && ours.inbound.short_data && theirs.is_none_or(|theirs| theirs.outbound.short_data),
+            onward: theirs.map_or_else(|| ours.onward.clone(), both),
         }
     }
 

@@ -13,6 +13,7 @@ use super::view::{Side, View};
 use super::{Hub, Stage};
 use crate::floor::table::State;
 use crate::loss::Repeats;
+use crate::plan::Border;
 
 /// Everything at one instant.
 #[derive(Clone, Debug, Default)]
@@ -115,6 +116,11 @@ pub struct LinkStatus {
 }
 
 impl Hub {
+    /// Every agreement as short data sees it.
+    pub fn borders(&self) -> Vec<Border> {
+        self.bridges.iter().map(|bridge| bridge.border(self.authority())).collect()
+    }
+
     /// The snapshot.
     pub fn status(&self, now: Instant) -> Status {
         let age = |since: Instant| now.saturating_duration_since(since);

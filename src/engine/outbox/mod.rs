@@ -268,6 +268,17 @@ impl Outbox {
         }
     }
 
+    /// Lets go of an entry that the owner takes out; `false`: it is under way, and the receiver may have it.
+    pub fn withdraw(&mut self, number: u64) -> bool {
+        let Some(place) = self.slots.iter().position(|slot| slot.waiting.number == number) else { return true };
+        if self.slots[place].state == State::Sent {
+            return false;
+        }
+        self.remove(place);
+        self.advance();
+        true
+    }
+
     /// What the owner is to do next.
     pub fn poll_told(&mut self) -> Option<Told> {
         self.told.pop_front()
