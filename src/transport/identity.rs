@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
 use tracing::warn;
 use wire::{Identity, Kind, NameError};
 use x509_parser::prelude::{ExtendedKeyUsage, FromDer, GeneralName, X509Certificate, X509Error};
@@ -164,6 +164,11 @@ impl OwnIdentity {
     /// Our identity.
     pub fn identity(&self) -> &Identity {
         &self.certified.identity
+    }
+
+    /// Our private key.
+    pub(crate) fn signing_key(&self) -> &dyn SigningKey {
+        &*self.key.key
     }
 
     /// What rustls asks for certificate and key.

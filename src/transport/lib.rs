@@ -22,6 +22,7 @@ pub mod link;
 mod marked;
 pub mod reason;
 pub mod rehearsal;
+pub mod signature;
 pub mod sockets;
 mod tls;
 pub mod trust;
@@ -33,6 +34,8 @@ mod endpoint_tests;
 mod link_tests;
 #[cfg(test)]
 mod refusal_tests;
+#[cfg(test)]
+mod signature_tests;
 #[cfg(test)]
 mod test_support;
 

@@ -224,14 +224,35 @@ impl Trust {
                 (answers, KeyUsage::server_auth())
             }
         };
-        if !made_for_it || intermediates.len() >= CHAIN_MAX {
-            debug!(claimed = %identity.authority, made_for_it, intermediates = intermediates.len(), "certificate refused");
+        if !made_for_it {
+            debug!(claimed = %identity.authority, "certificate not made for it");
             return Err(Reason::BadCertificate);
         }
         let Some(anchor) = self.anchors.get(&identity.authority).filter(|anchor| anchor.serves(port)) else {
             return Err(Reason::UnknownAuthority);
         };
         anchor.verify(&identity, leaf, intermediates, now, usage)?;
+        Ok(identity)
+    }
+
+    /// Judges a certificate chain whose key signed a message, whoever brought it: a gateway's, under the root of its authority, valid and
+    /// not revoked. On which ports that authority is trusted plays no part, for nobody is let in.
+    ///
+    /// # Errors
+    /// The reason why nothing that it signed is believed.
+    pub fn judge_signer(&self, leaf: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>], now: UnixTime) -> Result<Identity, Reason> {
+        let Claimed { identity, calls, .. } = claimed_by(leaf).map_err(|error| {
+            debug!(%error, "a signer's certificate without a usable identity");
+            Reason::BadCertificate
+        })?;
+        if identity.kind != Kind::Gateway {
+            return Err(Reason::WrongKind);
+        }
+        if !calls {
+            return Err(Reason::BadCertificate);
+        }
+        let anchor = self.anchors.get(&identity.authority).ok_or(Reason::UnknownAuthority)?;
+        anchor.verify(&identity, leaf, intermediates, now, KeyUsage::client_auth())?;
         Ok(identity)
     }
 }
@@ -245,6 +266,10 @@ impl Anchor {
         now: UnixTime,
         usage: KeyUsage,
     ) -> Result<(), Reason> {
+        if intermediates.len() >= CHAIN_MAX {
+            debug!(claimed = %identity.authority, intermediates = intermediates.len(), "chain too long");
+            return Err(Reason::BadCertificate);
+        }
         if self.lists_until_unix_s.is_some_and(|until| i64::try_from(now.as_secs()).is_ok_and(|now| now > until))
             && !self.warned.swap(true, Ordering::Relaxed)
         {

@@ -45,6 +45,7 @@ fn examples() -> Vec<(&'static str, Bytes)> {
         ("the same with the location 50.8503, 5.6889, 10 m", place.encode()),
         ("message {1}, the text, from gateway to gateway", item(1, Body::Message(Box::new(an_envelope(&text))))),
         ("message {2}, the status 32770, translated to 32801, one hop", item(2, Body::Message(Box::new(translated)))),
+        ("certificate {a chain of two}", item(0, Body::Certificate(vec![Bytes::from_static(&[4; 8]), Bytes::from_static(&[5; 8])]))),
         ("taken {1}", item(1, Body::Taken)),
         ("refused {2, bridge_forbids}", item(2, Body::Refused(Undelivered::BridgeForbids))),
         ("report {3, delivered}", item(3, Body::Report(report(Disposition::Delivered)))),
@@ -102,6 +103,8 @@ fn the_limits_of_the_page_are_those_of_the_code() {
         assert!(PAGE.contains(said) && said.replace(',', "").contains(&limit.to_string()), "{limit}");
     }
     assert_eq!(LIFETIME_MAX_S, 604_800);
+    assert_eq!((CHAIN_MAX, CHAIN_MAX_BYTES, CHAINS_REMEMBERED), (4, 12_288, 16));
+    assert!(PAGE.contains("at most 4, together at most 12,288 bytes") && PAGE.contains("the last 16"));
     assert!(PAGE.contains("1 to 604,800") && PAGE.contains(&format!("0 to {HOPS_MAX}")));
     assert_eq!(SIGNATURE_CONTEXT.strip_suffix(&[0]), Some(&b"talkbridge short data 1"[..]));
 }
@@ -159,6 +162,15 @@ fn the_ranges_of_the_page_are_those_of_the_decoder() {
     let good = proto::Report { id: Bytes::from_static(&[1; 16]), about: "nl/pol-1".into(), disposition: 3, ..Default::default() };
     let read = |report| Item::decode(&proto::Item { number: 1, body: Some(proto::item::Body::Report(report)) }.encode_to_vec());
     assert!(matches!(read(good.clone()), Ok(Some(_))));
+    let chain = |chain: Vec<Bytes>| {
+        let body = proto::item::Body::Certificate(proto::Certificate { chain });
+        Item::decode(&proto::Item { number: 0, body: Some(body) }.encode_to_vec())
+    };
+    let certificate = |bytes| Bytes::from(vec![1; bytes]);
+    assert!(matches!(chain(vec![certificate(CHAIN_MAX_BYTES / CHAIN_MAX); CHAIN_MAX]), Ok(Some(_))));
+    for bad in [vec![], vec![Bytes::new()], vec![certificate(1); CHAIN_MAX + 1], vec![certificate(CHAIN_MAX_BYTES + 1)]] {
+        assert!(chain(bad).is_err());
+    }
     for bad in [
         proto::Report { id: Bytes::new(), ..good.clone() },
         proto::Report { about: String::new(), ..good.clone() },

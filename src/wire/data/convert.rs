@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{
-    Body, CONTENT_MAX_BYTES, Content, ConversationId, Disposition, Envelope, HOPS_MAX, Item, LIFETIME_MAX_S, Location, Message, MessageId,
+    Body, CHAIN_MAX, CHAIN_MAX_BYTES, CONTENT_MAX_BYTES, Content, ConversationId, Disposition, Envelope, HOPS_MAX, Item, LIFETIME_MAX_S, Location, Message, MessageId,
     Recipient, Report, SIGNATURE_MAX_BYTES, SIGNED_MAX_BYTES, Signature, Undelivered, Wanted,
 };
 use crate::control::Talker;
@@ -21,6 +21,7 @@ pub(super) fn write(item: &Item) -> proto::Item {
     let body = match &item.body {
         Body::Message(envelope) => item::Body::Message(write_envelope(envelope)),
         Body::Report(report) => item::Body::Report(write_report(report)),
+        Body::Certificate(chain) => item::Body::Certificate(proto::Certificate { chain: chain.clone() }),
         Body::Taken => item::Body::Taken(proto::Taken {}),
         Body::Refused(reason) => item::Body::Refused(proto::Refused { reason: reason.to_code() }),
     };
@@ -91,6 +92,7 @@ pub(super) fn read(item: proto::Item) -> Result<Option<Item>, DecodeError> {
     let body = match body {
         item::Body::Message(envelope) => Body::Message(Box::new(read_envelope(envelope)?)),
         item::Body::Report(report) => Body::Report(read_report(&report)?),
+        item::Body::Certificate(certificate) => Body::Certificate(read_chain(certificate.chain)?),
         item::Body::Taken(proto::Taken {}) => Body::Taken,
         item::Body::Refused(refused) => Body::Refused(Undelivered::from_code(refused.reason)),
     };
@@ -116,6 +118,11 @@ fn read_signature(signature: proto::Signature) -> Result<Signature, DecodeError>
         key: signature.key[..].try_into().or(Err(DecodeError::Invalid { what: "key" }))?,
         value: within("signature", SIGNATURE_MAX_BYTES, signature.value)?,
     })
+}
+
+fn read_chain(chain: Vec<Bytes>) -> Result<Vec<Bytes>, DecodeError> {
+    let fits = (1..=CHAIN_MAX).contains(&chain.len()) && chain.iter().map(Bytes::len).sum::<usize>() <= CHAIN_MAX_BYTES;
+    if fits && chain.iter().all(|certificate| !certificate.is_empty()) { Ok(chain) } else { Err(invalid("chain")) }
 }
 
 fn read_report(report: &proto::Report) -> Result<Report, DecodeError> {

@@ -29,6 +29,12 @@ pub const CONTENT_MAX_BYTES: usize = 4_096;
 pub const SIGNED_MAX_BYTES: usize = CONTENT_MAX_BYTES + 1_024;
 /// Largest signature, in bytes: that of an RSA key of 4,096 bits.
 pub const SIGNATURE_MAX_BYTES: usize = 512;
+/// Most certificates of a chain.
+pub const CHAIN_MAX: usize = 4;
+/// Largest chain, in bytes of all its certificates.
+pub const CHAIN_MAX_BYTES: usize = 12 * 1024;
+/// Chains of gateways beyond that are remembered of one stream: its sender says again what is not among the last so many that it said there.
+pub const CHAINS_REMEMBERED: usize = 16;
 /// Longest time a message may be under way: seven days. Who remembers ids longer than that accepts nothing twice.
 pub const LIFETIME_MAX_S: u32 = 7 * 24 * 3_600;
 /// Gateways that may pass one message on.
@@ -39,7 +45,7 @@ pub const SIGNATURE_CONTEXT: &[u8] = b"talkbridge short data 1\0";
 /// What goes over a data stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
-    /// The sender's number of a message or report, rising within a session and stream; in an answer the number answered.
+    /// The sender's number of a message or report, rising within a session and stream; in an answer the number answered; else 0.
     pub number: u64,
     /// What it is.
     pub body: Body,
@@ -52,6 +58,9 @@ pub enum Body {
     Message(Box<Envelope>),
     /// What became of one, on its way back to its sender.
     Report(Report),
+    /// The certificate of a gateway whose messages follow on this stream and who is not the other side of the session: DER, the signer's
+    /// first, without the root.
+    Certificate(Vec<Bytes>),
     /// The receiver has it safe and answers for it.
     Taken,
     /// The receiver does not take it.

@@ -219,6 +219,8 @@ fn short_data() -> Vec<Seed> {
         let report = data::Report { id: data::MessageId([1; 16]), about, disposition, at_ms: 1_800_000_000_900 };
         data::Item { number: 2, body: data::Body::Report(report) }.encode().to_vec()
     };
+    let chain = vec![fixture("gateway.der").into(), Bytes::from_static(&[0x30, 0])];
+    let certificate = data::Item { number: 0, body: data::Body::Certificate(chain) }.encode().to_vec();
     let answer = |body| data::Item { number: 1, body }.encode().to_vec();
     let expired = data::Undelivered::Expired;
     vec![
@@ -227,6 +229,7 @@ fn short_data() -> Vec<Seed> {
         ("location", sent(Content::Location(place))),
         ("binary", sent(Content::Binary(Bytes::from_static(&[0, 1, 2])))),
         ("reports", [report(Disposition::Delivered), report(Disposition::Read), report(Disposition::Undelivered(expired))].concat()),
+        ("certificate", certificate),
         ("answers", [answer(data::Body::Taken), answer(data::Body::Refused(expired))].concat()),
     ]
 }

@@ -252,6 +252,7 @@ pub(crate) fn item() -> impl Strategy<Value = data::Item> {
     let body = prop_oneof![
         envelope.prop_map(|envelope| data::Body::Message(Box::new(envelope))),
         report.prop_map(data::Body::Report),
+        vec(payload(200).prop_filter("a certificate", |bytes| !bytes.is_empty()), 1..=data::CHAIN_MAX).prop_map(data::Body::Certificate),
         Just(data::Body::Taken),
         reason().prop_map(data::Body::Refused),
     ];
