@@ -18,7 +18,7 @@ use crate::tls;
 use crate::trust::Trust;
 
 /// The schemes of the contract, best first. Others that TLS may learn are not taken by themselves: the other side could not read them.
-const SCHEMES: [SignatureScheme; 6] = [
+pub(crate) const SCHEMES: [SignatureScheme; 6] = [
     SignatureScheme::ED25519,
     SignatureScheme::ECDSA_NISTP256_SHA256,
     SignatureScheme::ECDSA_NISTP384_SHA384,
@@ -90,7 +90,12 @@ impl OwnIdentity {
 ///
 /// # Errors
 /// [`NotAuthentic`]: refuse it.
-pub fn verify(trust: &Trust, chain: &[CertificateDer<'_>], envelope: &Envelope, now: UnixTime) -> Result<(Message, Identity), NotAuthentic> {
+pub fn verify(
+    trust: &Trust,
+    chain: &[CertificateDer<'_>],
+    envelope: &Envelope,
+    now: UnixTime,
+) -> Result<(Message, Identity), NotAuthentic> {
     let signature = envelope.signature.as_ref().ok_or(NotAuthentic::Unsigned)?;
     let (leaf, intermediates) = chain.split_first().ok_or(NotAuthentic::UnknownKey)?;
     if hash_of(leaf) != signature.key {
@@ -108,10 +113,10 @@ pub fn verify(trust: &Trust, chain: &[CertificateDer<'_>], envelope: &Envelope, 
 /// Whether the certificate's key made this signature.
 fn check(leaf: &CertificateDer<'_>, signature: &Signature, signed: &[u8]) -> Result<(), NotAuthentic> {
     let unknown = NotAuthentic::Scheme(signature.scheme);
-    let scheme = SCHEMES.into_iter().find(|scheme| u16::from(*scheme) == signature.scheme).ok_or(unknown.clone())?;
+    let scheme = SCHEMES.into_iter().find(|scheme| u16::from(*scheme) == signature.scheme).ok_or_else(|| unknown.clone())?;
     let known = tls::provider().signature_verification_algorithms.mapping.iter().find(|(other, _)| *other == scheme);
     // As in TLS 1.3 a scheme fixes the curve: the first algorithm alone.
-    let algorithm = known.and_then(|(_, algorithms)| algorithms.first()).ok_or(unknown.clone())?;
+    let algorithm = known.and_then(|(_, algorithms)| algorithms.first()).ok_or_else(|| unknown.clone())?;
     let certificate = EndEntityCert::try_from(leaf).map_err(|_unreadable| NotAuthentic::Certificate(Reason::BadCertificate))?;
     match certificate.verify_signature(*algorithm, &in_context(signed), &signature.value) {
         Ok(()) => Ok(()),

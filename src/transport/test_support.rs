@@ -81,7 +81,11 @@ impl Root {
 
     /// Certificate and key in PEM for these URI names.
     pub(crate) fn issue_pem(&self, uris: &[&str], terms: Terms) -> (String, String) {
-        let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+        self.issue_for(uris, terms, &KeyPair::generate_for(&PKCS_ED25519).unwrap())
+    }
+
+    /// The same for this key.
+    pub(crate) fn issue_for(&self, uris: &[&str], terms: Terms, key: &KeyPair) -> (String, String) {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, "Maas\u{7} 12");
         params.distinguished_name.push(DnType::OrganizationName, "Politie");
@@ -89,7 +93,7 @@ impl Root {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
         params.serial_number = Some(SerialNumber::from(terms.serial));
         (params.not_before, params.not_after) = (day(NOW_UNIX_S + terms.from_day * DAY_S), day(NOW_UNIX_S + terms.to_day * DAY_S));
-        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
+        (params.signed_by(key, &self.issuer).unwrap().pem(), key.serialize_pem())
     }
 
     pub(crate) fn issue_with(&self, name: &str, terms: Terms) -> OwnIdentity {

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use super::{
-    Body, CHAIN_MAX, CHAIN_MAX_BYTES, CONTENT_MAX_BYTES, Content, ConversationId, Disposition, Envelope, HOPS_MAX, Item, LIFETIME_MAX_S, Location, Message, MessageId,
-    Recipient, Report, SIGNATURE_MAX_BYTES, SIGNED_MAX_BYTES, Signature, Undelivered, Wanted,
+    Body, CHAIN_MAX, CHAIN_MAX_BYTES, CONTENT_MAX_BYTES, Content, ConversationId, Disposition, Envelope, HOPS_MAX, Item, LIFETIME_MAX_S,
+    Location, Message, MessageId, Recipient, Report, SIGNATURE_MAX_BYTES, SIGNED_MAX_BYTES, Signature, Undelivered, Wanted,
 };
 use crate::control::Talker;
 use crate::display::clamp_display;
