@@ -255,6 +255,8 @@ impl<S: Seals> Desk<S> {
             Body::Report(report) if stream.comes(item.number) => self.take_report(to, report, now),
             Body::Taken if stream.taken(item.number) => {}
             Body::Refused(reason) if stream.refused(item.number, reason, now) => {}
+            // For whoever looks at signatures; nothing is decided here.
+            Body::Certificate(_) => {}
             Body::Message(_) | Body::Report(_) | Body::Taken | Body::Refused(_) => self.end(session, Reason::ProtocolViolation),
         }
         self.send(session, now);

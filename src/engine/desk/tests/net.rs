@@ -297,6 +297,7 @@ impl Net {
                     place.reports.push(report);
                 }
             }
+            Body::Certificate(_) => return,
             Body::Taken => {
                 // What is no message was a report.
                 if let Some(id) = place.under_way.remove(&(lane, item.number)) {
