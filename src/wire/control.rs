@@ -78,9 +78,14 @@ pub struct Hello {
 }
 
 impl Hello {
-    /// What this build speaks.
+    /// What this build speaks, without any capability.
     pub fn ours() -> Self {
-        Self { version_min: crate::VERSION, version_max: crate::VERSION, capabilities: crate::CAPABILITIES.to_vec() }
+        Self::knowing(&[])
+    }
+
+    /// The same with these capabilities: those that whoever says hello has switched on.
+    pub fn knowing(capabilities: &[u32]) -> Self {
+        Self { version_min: crate::VERSION, version_max: crate::VERSION, capabilities: capabilities.to_vec() }
     }
 
     /// The version both sides speak, if any.
@@ -88,9 +93,9 @@ impl Hello {
         (self.version_min..=self.version_max).contains(&crate::VERSION).then_some(crate::VERSION)
     }
 
-    /// The capabilities that both sides know.
-    pub fn common(&self) -> Vec<u32> {
-        common(&self.capabilities, crate::CAPABILITIES)
+    /// Those of our capabilities that it has, too.
+    pub fn common(&self, ours: &[u32]) -> Vec<u32> {
+        common(&self.capabilities, ours)
     }
 }
 
@@ -110,11 +115,11 @@ pub struct Welcome {
 }
 
 impl Welcome {
-    /// Whether the answer to [`Hello::ours`] may come from the gateway that was dialled.
+    /// Whether the answer to a hello with these capabilities may come from the gateway that was dialled.
     ///
     /// # Errors
     /// The reason to end the session with: the other side is at fault.
-    pub fn check(&self, dialled: &Identity) -> Result<(), Reason> {
+    pub fn check(&self, dialled: &Identity, offered: &[u32]) -> Result<(), Reason> {
         if self.gateway != *dialled {
             return Err(Reason::WrongGateway);
         }
@@ -122,8 +127,8 @@ impl Welcome {
             return Err(Reason::VersionMismatch);
         }
         // Only what was offered may come back.
-        let offered = self.capabilities.iter().all(|number| crate::CAPABILITIES.contains(number));
-        if offered { Ok(()) } else { Err(Reason::ProtocolViolation) }
+        let was_offered = self.capabilities.iter().all(|number| offered.contains(number));
+        if was_offered { Ok(()) } else { Err(Reason::ProtocolViolation) }
     }
 }
 
@@ -426,16 +431,16 @@ mod tests {
         assert_eq!(common(&[1, 2], &[]), [] as [u32; 0]);
         let hello = |version_min, version_max| Hello { version_min, version_max, capabilities: vec![1] };
         assert_eq!((hello(1, 3).agree(), hello(0, 0).agree(), hello(2, 9).agree()), (Some(crate::VERSION), None, None));
-        assert_eq!(hello(1, 1).common(), crate::CAPABILITIES);
+        assert_eq!((hello(1, 1).common(&[crate::SHORT_DATA]), hello(1, 1).common(&[])), (vec![1], vec![]));
     }
 
     #[test]
     fn a_welcome_is_believed_from_the_dialled_gateway_within_what_was_offered() {
         let gateway = |name: &str| format!("nl/gateway/{name}").parse::<Identity>().unwrap();
         let welcome = |version, capabilities: &[u32]| Welcome { version, capabilities: capabilities.to_vec(), gateway: gateway("gw-1") };
-        assert_eq!(welcome(1, &[]).check(&gateway("gw-1")), Ok(()));
-        assert_eq!(welcome(1, &[]).check(&gateway("gw-2")), Err(Reason::WrongGateway));
-        assert_eq!(welcome(2, &[]).check(&gateway("gw-1")), Err(Reason::VersionMismatch));
-        assert_eq!(welcome(1, &[77]).check(&gateway("gw-1")), Err(Reason::ProtocolViolation));
+        assert_eq!((welcome(1, &[]).check(&gateway("gw-1"), &[]), welcome(1, &[1]).check(&gateway("gw-1"), &[1])), (Ok(()), Ok(())));
+        assert_eq!(welcome(1, &[]).check(&gateway("gw-2"), &[]), Err(Reason::WrongGateway));
+        assert_eq!(welcome(2, &[]).check(&gateway("gw-1"), &[]), Err(Reason::VersionMismatch));
+        assert_eq!(welcome(1, &[77]).check(&gateway("gw-1"), &[1]), Err(Reason::ProtocolViolation));
     }
 }

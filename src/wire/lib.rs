@@ -46,8 +46,8 @@ pub use priority::{Level, Priority, Tier};
 /// The protocol version this crate speaks; a session uses the highest that both sides know.
 pub const VERSION: u32 = 1;
 
-/// What this crate knows beyond the version, by the numbers of PROTOCOL.md, "Capabilities": nothing yet.
-pub const CAPABILITIES: &[u32] = &[];
+/// Number of the capability to take and deliver short data (SHORT_DATA.md); see PROTOCOL.md, "Versions and capabilities".
+pub const SHORT_DATA: u32 = 1;
 
 /// ALPN of sessions between a unit and a gateway.
 pub const ALPN_UNIT: &[u8] = b"talkbridge-unit/1";

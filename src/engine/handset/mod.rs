@@ -97,6 +97,9 @@ pub enum PressError {
 pub struct Handset {
     groups: BTreeMap<TalkgroupId, Group>,
     next_request: u32,
+    /// What is offered to the gateway beyond the version, and what of that it knows, too.
+    offered: Vec<u32>,
+    common: Vec<u32>,
     /// The certified identity of whoever is connected.
     dialled: Option<Identity>,
     liveness: Option<Liveness>,
@@ -113,6 +116,8 @@ impl Handset {
         Self {
             groups: talkgroups.into_iter().map(|id| (id.clone(), Group::new(id))).collect(),
             next_request: 0,
+            offered: Vec::new(),
+            common: Vec::new(),
             dialled: None,
             liveness: None,
             meter: Meter::default(),
@@ -120,6 +125,16 @@ impl Handset {
             out: VecDeque::new(),
             events: VecDeque::new(),
         }
+    }
+
+    /// Offers capabilities to the gateways that are dialled from now on.
+    pub fn offer(&mut self, capabilities: &[u32]) {
+        self.offered = capabilities.to_vec();
+    }
+
+    /// Whether the gateway that is connected knows a capability that was offered.
+    pub fn knows(&self, capability: u32) -> bool {
+        self.common.contains(&capability)
     }
 
     /// Takes the next thing to send.
@@ -166,12 +181,12 @@ impl Handset {
     /// A connection exists with a gateway of that certified identity: says hello.
     pub fn handle_connected(&mut self, gateway: Identity) {
         self.dialled = Some(gateway);
-        self.out.push_back(Transmit::Control(Message::Hello(Hello::ours())));
+        self.out.push_back(Transmit::Control(Message::Hello(Hello::knowing(&self.offered))));
     }
 
     /// The connection is gone; whatever was asked or held ends.
     pub fn handle_disconnected(&mut self, now: Instant) {
-        (self.dialled, self.liveness) = (None, None);
+        (self.dialled, self.liveness, self.common) = (None, None, Vec::new());
         (self.meter, self.chooser) = (Meter::default(), Chooser::default());
         for group in self.groups.values_mut() {
             group.set_repeats(Repeats::NONE);
@@ -186,10 +201,11 @@ impl Handset {
             Message::Welcome(_) if self.is_connected() => {}
             Message::Welcome(welcome) => {
                 let Some(dialled) = &self.dialled else { return };
-                if let Err(reason) = welcome.check(dialled) {
+                if let Err(reason) = welcome.check(dialled, &self.offered) {
                     self.events.push_back(Event::Refused(reason));
                     return;
                 }
+                self.common = welcome.capabilities;
                 self.liveness = Some(Liveness::new(UNIT_INTERVAL, UNIT_LIMIT, now).hurrying(UNIT_HURRY, Duration::ZERO));
                 self.events.push_back(Event::Connected(welcome.gateway));
                 for talkgroup in self.groups.keys() {

@@ -96,6 +96,8 @@ struct Session {
     caller: Caller,
     stage: Stage,
     since: Instant,
+    /// What both sides know beyond the version.
+    capabilities: Vec<u32>,
     /// The newest request that a unit released; late copies of it as datagrams ask for nothing any more.
     released: Option<RequestId>,
     unheard: Unheard,
@@ -109,6 +111,8 @@ struct Session {
 #[derive(Clone, Debug)]
 pub struct Hub {
     plan: Plan,
+    /// What it offers to every session beyond the version.
+    capabilities: Vec<u32>,
     epoch: Epoch,
     sessions: BTreeMap<SessionId, Session>,
     /// Newest session of each identity.
@@ -132,6 +136,7 @@ impl Hub {
     pub fn new(plan: Plan, epoch: Epoch, unix_s: i64, now: Instant) -> Self {
         let mut hub = Self {
             plan: Plan { talkgroups: Vec::new(), peers: Vec::new(), bridges: Vec::new(), ..plan.clone() },
+            capabilities: Vec::new(),
             epoch,
             sessions: BTreeMap::new(),
             by_identity: BTreeMap::new(),
@@ -148,6 +153,16 @@ impl Hub {
         };
         hub.handle_plan(plan, now);
         hub
+    }
+
+    /// Offers capabilities to the sessions that begin from now on.
+    pub fn offer(&mut self, capabilities: &[u32]) {
+        self.capabilities = capabilities.to_vec();
+    }
+
+    /// Whether both sides of a session know a capability.
+    pub fn knows(&self, session: SessionId, capability: u32) -> bool {
+        self.sessions.get(&session).is_some_and(|entry| entry.capabilities.contains(&capability))
     }
 
     /// Takes the next output.
@@ -212,12 +227,15 @@ impl Hub {
     pub fn handle_connected(&mut self, session: SessionId, caller: Caller, dialled: bool, now: Instant) {
         let stage = if dialled { Stage::AwaitWelcome(now + HELLO_TIME) } else { Stage::AwaitHello(now + HELLO_TIME) };
         if dialled {
-            self.out.control(session, Message::Hello(Hello::ours()));
+            self.out.control(session, Message::Hello(Hello::knowing(&self.capabilities)));
         }
         self.out.blame.begin(session, caller.identity.clone());
         let (unheard, limits) = (Unheard::default(), Limits::default());
         let (meter, chooser) = (Meter::default(), Chooser::default());
-        self.sessions.insert(session, Session { caller, stage, since: now, released: None, unheard, limits, meter, chooser });
+        self.sessions.insert(
+            session,
+            Session { caller, stage, since: now, capabilities: Vec::new(), released: None, unheard, limits, meter, chooser },
+        );
     }
 
     /// A control message arrived.
@@ -248,7 +266,11 @@ impl Hub {
             self.end(session, reason, now);
             return;
         }
-        let welcome = Welcome { version: wire::VERSION, capabilities: hello.common(), gateway: self.plan.gateway.clone() };
+        let capabilities = hello.common(&self.capabilities);
+        let welcome = Welcome { version: wire::VERSION, capabilities: capabilities.clone(), gateway: self.plan.gateway.clone() };
+        if let Some(entry) = self.sessions.get_mut(&session) {
+            entry.capabilities = capabilities;
+        }
         self.out.control(session, Message::Welcome(welcome));
         self.up(session, caller, now);
     }
@@ -281,8 +303,13 @@ impl Hub {
     fn handle_welcome(&mut self, session: SessionId, welcome: &Welcome, now: Instant) {
         let Some(entry) = self.sessions.get(&session) else { return };
         let caller = entry.caller.clone();
-        match welcome.check(&caller.identity) {
-            Ok(()) => self.up(session, caller, now),
+        match welcome.check(&caller.identity, &self.capabilities) {
+            Ok(()) => {
+                if let Some(entry) = self.sessions.get_mut(&session) {
+                    entry.capabilities.clone_from(&welcome.capabilities);
+                }
+                self.up(session, caller, now);
+            }
             Err(reason) => self.end(session, reason, now),
         }
     }
