@@ -8,6 +8,7 @@ use engine::handset::Transmit;
 use engine::sched::{
     self,
     line::{self, Line, Packet, TooSlow},
+    words::Word,
 };
 use transport::link::{Next, Outbox, Room};
 use wire::Reason;
@@ -30,7 +31,7 @@ impl Outbox for Uplink {
 
     fn offer(&mut self, offer: Transmit, now: Instant) -> Result<(), Reason> {
         let taken = match offer {
-            Transmit::Control(message) => self.line.message(wire::frame::encode(&message), now),
+            Transmit::Control(message) => self.line.message(Word::from(&message), now),
             Transmit::Voice(sound) => self.line.voice(sound, now, now),
             Transmit::Datagram(datagram) => self.line.signal(datagram, now),
         };

@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
 use engine::hub::{Caller, Event, Fanout, Hub, Output};
 use engine::sched::line::Sound;
+use engine::sched::words::Word;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::yield_now;
 use tokio::time::{Instant as TokioInstant, MissedTickBehavior, interval, sleep_until};
@@ -21,7 +21,6 @@ use transport::endpoint::Endpoint;
 use transport::identity::OwnIdentity;
 use transport::link::Inbound;
 use transport::trust::SharedTrust;
-use wire::frame::CHUNK_MAX_BYTES;
 use wire::{Epoch, Identity, Reason, SessionId};
 
 use crate::config::Config;
@@ -358,17 +357,13 @@ impl Driver {
 
     fn carry_out_round(&mut self, now: Instant) {
         // Messages of one round for one session travel together: each packet costs its overhead out of the link's bucket.
-        let mut messages: BTreeMap<SessionId, BytesMut> = BTreeMap::new();
+        let mut messages: BTreeMap<SessionId, Vec<Word>> = BTreeMap::new();
         while let Some(output) = self.hub.poll_output() {
             match output {
                 Output::Control(session, message) => {
-                    let frames = messages.entry(session).or_default();
-                    let frame = wire::frame::encode(&message);
-                    if !frames.is_empty() && frames.len() + frame.len() > CHUNK_MAX_BYTES {
-                        let full = frames.split().freeze();
-                        self.send(session, full, now);
-                    }
-                    frames.extend_from_slice(&frame);
+                    let is_unit = self.links.get(&session).is_some_and(|link| link.port == Port::Units);
+                    let word = if is_unit { Word::to_unit(&message) } else { Word::from(&message) };
+                    messages.entry(session).or_default().push(word);
                 }
                 Output::Voice(fanout) => self.fan_out(&fanout),
                 Output::Datagram(session, bytes) => {
@@ -377,8 +372,8 @@ impl Driver {
                     }
                 }
                 Output::Close(session, reason) => {
-                    if let Some(frames) = messages.remove(&session) {
-                        self.send(session, frames.freeze(), now);
+                    if let Some(words) = messages.remove(&session) {
+                        self.send(session, words, now);
                     }
                     if let Some(link) = self.links.remove(&session) {
                         link.close(reason);
@@ -386,15 +381,15 @@ impl Driver {
                 }
             }
         }
-        for (session, frames) in messages {
-            self.send(session, frames.freeze(), now);
+        for (session, words) in messages {
+            self.send(session, words, now);
         }
     }
 
-    /// Offers frames of control messages to a link; one that does not keep up loses its session.
-    fn send(&mut self, session: SessionId, frames: Bytes, now: Instant) {
+    /// Offers control messages to a link; one that does not keep up loses its session.
+    fn send(&mut self, session: SessionId, words: Vec<Word>, now: Instant) {
         let Some(link) = self.links.get(&session) else { return };
-        if let Err(reason) = link.message(frames) {
+        if let Err(reason) = link.messages(words) {
             self.hub.end(session, reason, now);
         }
     }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use engine::sched;
 use engine::sched::line::{self, Line, Packet, Sound};
+use engine::sched::words::Word;
 use tokio::sync::mpsc;
 use tracing::error;
 use transport::config::Port;
@@ -31,8 +32,8 @@ const STATS_EVERY: Duration = Duration::from_millis(200);
 /// What the driver offers to a link.
 #[derive(Debug)]
 pub(crate) enum Offer {
-    /// A control message's frame.
-    Message(Bytes),
+    /// Control messages of one moment.
+    Messages(Vec<Word>),
     /// A voice frame.
     Voice {
         /// Its bytes are shared between listeners.
@@ -121,12 +122,12 @@ impl Link {
         }
     }
 
-    /// Offers a control message.
+    /// Offers control messages.
     ///
     /// # Errors
     /// [`Reason::TooSlow`]: end the session.
-    pub(crate) fn message(&self, frame: Bytes) -> Result<(), Reason> {
-        self.commands.try_send(Command::Offer(Offer::Message(frame))).map_err(|_full| Reason::TooSlow)
+    pub(crate) fn messages(&self, words: Vec<Word>) -> Result<(), Reason> {
+        self.commands.try_send(Command::Offer(Offer::Messages(words))).map_err(|_full| Reason::TooSlow)
     }
 
     /// Offers a voice frame or heartbeat; dropped and counted when there is no room.
@@ -159,7 +160,7 @@ impl Outbox for Queue {
 
     fn offer(&mut self, offer: Offer, now: Instant) -> Result<(), Reason> {
         let taken = match offer {
-            Offer::Message(frame) => self.line.message(frame, now),
+            Offer::Messages(words) => words.into_iter().try_for_each(|word| self.line.message(word, now)),
             Offer::Voice { sound, arrived } => self.line.voice(sound, arrived, now),
             Offer::Signal(datagram) => self.line.signal(datagram, now),
             Offer::Rate(rate_kbps) => {

@@ -9,6 +9,7 @@ use wire::data::Lane;
 use wire::frame::CHUNK_MAX_BYTES;
 use wire::{Level, Tier};
 
+use super::words::{self, Word};
 use super::{Chunk, Class, Next, Overflow, Scheduler, Stats};
 
 /// One packet for QUIC.
@@ -60,7 +61,7 @@ pub struct Sound {
     pub backlog: bool,
 }
 
-/// The other side does not read: 256 control messages wait. The link must close.
+/// The other side does not read: 256 packets of control messages wait. The link must close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the other side does not read its control stream")]
 pub struct TooSlow;
@@ -73,7 +74,16 @@ pub struct Full(pub Bytes);
 /// The queue of one link.
 #[derive(Debug)]
 pub struct Line {
-    scheduler: Scheduler<Packet>,
+    scheduler: Scheduler<Held>,
+}
+
+/// What waits.
+#[derive(Debug)]
+enum Held {
+    /// A packet as it will go.
+    Packet(Packet),
+    /// Control messages that will go in one packet.
+    Words(Vec<Word>),
 }
 
 impl Line {
@@ -87,13 +97,33 @@ impl Line {
         self.scheduler.set_rate(rate_kbps);
     }
 
-    /// A control message, as the bytes of its frame.
+    /// A control message. What waits already and is no news beside it goes; it shares a packet with what was said before it, if
+    /// that waits too: each packet costs its overhead out of the link's rate.
     ///
     /// # Errors
     /// [`TooSlow`]: close the link.
-    pub fn message(&mut self, frame: Bytes, now: Instant) -> Result<(), TooSlow> {
-        let chunks = chunks(frame, |bytes, _| Packet::Stream(bytes));
-        self.scheduler.offer_chunks(Class::Control, chunks, now).map_err(too_slow)
+    pub fn message(&mut self, word: Word, now: Instant) -> Result<(), TooSlow> {
+        if word.replaces() {
+            self.scheduler.revise(Class::Control, |chunk| {
+                let Held::Words(words) = &mut chunk.item else { return true };
+                words.retain(|older| !older.is_outdated_by(&word));
+                chunk.bytes = words::bytes(words);
+                !words.is_empty()
+            });
+        }
+        let bytes = word.frame.len();
+        if bytes > CHUNK_MAX_BYTES {
+            let chunks = chunks(word.frame, |bytes, _| Packet::Stream(bytes));
+            return self.scheduler.offer_chunks(Class::Control, chunks, now).map_err(too_slow);
+        }
+        if let Some(Chunk { bytes: waiting, item: Held::Words(words) }) = self.scheduler.newest_mut(Class::Control)
+            && *waiting + bytes <= CHUNK_MAX_BYTES
+        {
+            *waiting += bytes;
+            words.push(word);
+            return Ok(());
+        }
+        self.scheduler.offer(Class::Control, Level::default(), bytes, Held::Words(vec![word]), now).map_err(too_slow)
     }
 
     /// An item of short data, as the bytes of its frame.
@@ -114,7 +144,7 @@ impl Line {
         let Sound { datagram, repeating, tier, level, backlog } = sound;
         let class = Class::of_voice(tier);
         let datagram = repeating.filter(|_| self.scheduler.is_free_for(class, now)).unwrap_or(datagram);
-        let (bytes, item) = (datagram.len(), Packet::Datagram(datagram));
+        let (bytes, item) = (datagram.len(), Held::Packet(Packet::Datagram(datagram)));
         if backlog {
             self.scheduler.offer_backlog(class, level, bytes, item, arrived).map_err(too_slow)
         } else {
@@ -127,7 +157,8 @@ impl Line {
     /// # Errors
     /// Never: the oldest goes.
     pub fn signal(&mut self, datagram: Bytes, now: Instant) -> Result<(), TooSlow> {
-        self.scheduler.offer(Class::Signal, Level::default(), datagram.len(), Packet::Datagram(datagram), now).map_err(too_slow)
+        let (bytes, item) = (datagram.len(), Held::Packet(Packet::Datagram(datagram)));
+        self.scheduler.offer(Class::Signal, Level::default(), bytes, item, now).map_err(too_slow)
     }
 
     /// What goes next, given what the connection takes now.
@@ -139,7 +170,11 @@ impl Line {
         for (lane, ready) in Lane::ALL.into_iter().zip(room.data) {
             self.scheduler.set_ready(class_of(lane), ready);
         }
-        self.scheduler.next(now)
+        match self.scheduler.next(now) {
+            Next::Item { item, class, waited } => Next::Item { item: item.into_packet(), class, waited },
+            Next::Wait(until, why) => Next::Wait(until, why),
+            Next::Idle => Next::Idle,
+        }
     }
 
     /// Counters.
@@ -148,12 +183,21 @@ impl Line {
     }
 }
 
+impl Held {
+    fn into_packet(self) -> Packet {
+        match self {
+            Self::Packet(packet) => packet,
+            Self::Words(words) => Packet::Stream(words::join(words)),
+        }
+    }
+}
+
 /// Cuts a frame into packets; the function is told which is the last.
-fn chunks(mut frame: Bytes, packet: impl Fn(Bytes, bool) -> Packet) -> Vec<Chunk<Packet>> {
+fn chunks(mut frame: Bytes, packet: impl Fn(Bytes, bool) -> Packet) -> Vec<Chunk<Held>> {
     let mut chunks = Vec::with_capacity(frame.len().div_ceil(CHUNK_MAX_BYTES));
     while !frame.is_empty() {
         let bytes = frame.split_to(frame.len().min(CHUNK_MAX_BYTES));
-        chunks.push(Chunk { bytes: bytes.len(), item: packet(bytes, frame.is_empty()) });
+        chunks.push(Chunk { bytes: bytes.len(), item: Held::Packet(packet(bytes, frame.is_empty())) });
     }
     chunks
 }
@@ -166,7 +210,7 @@ fn class_of(lane: Lane) -> Class {
     }
 }
 
-fn too_slow(_: Overflow<Packet>) -> TooSlow {
+fn too_slow(_: Overflow<Held>) -> TooSlow {
     TooSlow
 }
 
@@ -192,7 +236,7 @@ mod tests {
         let (mut line, now) = (Line::new(None), epoch());
         line.data(Lane::Routine, frame(2, 900), now).unwrap();
         line.data(Lane::Urgent, frame(1, 500), now).unwrap();
-        line.message(frame(0, 10), now).unwrap();
+        line.message(Word::from(frame(0, 10)), now).unwrap();
         let order: Vec<_> = std::iter::from_fn(|| next(&mut line, now, Room::ALL)).collect();
         let data = |lane, byte, bytes, last| Packet::Data { lane, bytes: frame(byte, bytes), last };
         let want = vec![
@@ -214,7 +258,7 @@ mod tests {
         let stuck = Room { data: [false, true], ..Room::ALL };
         assert!(matches!(next(&mut line, now, stuck), Some(Packet::Data { lane: Lane::Routine, .. })));
         assert_eq!(next(&mut line, now, stuck), None);
-        line.message(frame(0, 10), now).unwrap();
+        line.message(Word::from(frame(0, 10)), now).unwrap();
         assert!(matches!(next(&mut line, now, stuck), Some(Packet::Stream(_))));
         assert!(matches!(next(&mut line, now, Room::ALL), Some(Packet::Data { lane: Lane::Urgent, .. })));
     }

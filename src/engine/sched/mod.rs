@@ -31,6 +31,7 @@ mod queue;
 mod share;
 #[cfg(test)]
 mod tests;
+pub mod words;
 
 use std::time::{Duration, Instant};
 use std::vec;
@@ -113,7 +114,7 @@ pub enum Overflow<T> {
 
 /// Counters of one class, in messages (a voice frame is one) since the link began.
 ///
-/// `offered = sent + dropped_late + dropped_full + queued`.
+/// `offered = sent + dropped_late + dropped_full + replaced + queued`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClassStats {
     /// Messages offered.
@@ -124,6 +125,8 @@ pub struct ClassStats {
     pub dropped_late: u64,
     /// Messages dropped or refused because the queue was full.
     pub dropped_full: u64,
+    /// Messages taken out because a newer one says all that they said.
+    pub replaced: u64,
     /// IP bytes sent (payload and 70 each).
     pub bytes: u64,
     /// Messages that wait now.
@@ -215,6 +218,18 @@ impl<T> Scheduler<T> {
         let mut rest = chunks.into_iter();
         let Some(head) = rest.next() else { return Ok(()) };
         self.admit(class, Level::default(), class.rule().deadline, head, rest, now)
+    }
+
+    /// The newest message of a class, as long as nothing of it has gone: its owner may add to it, and must keep its bytes true.
+    pub fn newest_mut(&mut self, class: Class) -> Option<&mut Chunk<T>> {
+        self.lanes[class.index()].queue.newest_mut()
+    }
+
+    /// Shows the owner what waits in a class, next one first, as long as nothing of it has gone. What it says `false` for goes, as
+    /// replaced by a newer message; what it changes must keep its bytes true. Only for messages of one chunk.
+    pub fn revise(&mut self, class: Class, keep: impl FnMut(&mut Chunk<T>) -> bool) {
+        let lane = &mut self.lanes[class.index()];
+        lane.stats.replaced += lane.queue.retain_unbegun(keep);
     }
 
     fn admit(

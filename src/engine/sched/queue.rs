@@ -29,12 +29,14 @@ pub(super) struct Entry<T> {
     pub(super) expires: Option<Instant>,
     head: Chunk<T>,
     rest: vec::IntoIter<Chunk<T>>,
+    /// Whether a chunk of it has gone.
+    begun: bool,
 }
 
 impl<T> Entry<T> {
     /// A message of a first chunk and more.
     pub(super) fn new(level: Level, now: Instant, deadline: Option<Duration>, head: Chunk<T>, rest: vec::IntoIter<Chunk<T>>) -> Self {
-        Self { level, arrived: now, expires: deadline.map(|deadline| now + deadline), head, rest }
+        Self { level, arrived: now, expires: deadline.map(|deadline| now + deadline), head, rest, begun: false }
     }
 
     /// Whether the message is too old to go.
@@ -95,6 +97,22 @@ impl<T> Queue<T> {
         dropped
     }
 
+    /// The first chunk of the last message, if nothing of it has gone.
+    pub(super) fn newest_mut(&mut self) -> Option<&mut Chunk<T>> {
+        self.entries.back_mut().filter(|entry| !entry.begun).map(|entry| &mut entry.head)
+    }
+
+    /// Takes out the messages of which nothing has gone and for which the function says `false`; gives their number.
+    pub(super) fn retain_unbegun(&mut self, mut keep: impl FnMut(&mut Chunk<T>) -> bool) -> u64 {
+        let mut gone = 0;
+        self.entries.retain_mut(|entry| {
+            let stays = entry.begun || keep(&mut entry.head);
+            gone += u64::from(!stays);
+            stays
+        });
+        gone
+    }
+
     /// IP bytes of the next chunk.
     pub(super) fn head_cost(&self) -> Option<u64> {
         self.entries.front().map(|entry| bucket::cost(entry.head.bytes))
@@ -105,7 +123,10 @@ impl<T> Queue<T> {
         let entry = self.entries.front_mut()?;
         let arrived = entry.arrived;
         match entry.rest.next() {
-            Some(next) => Some(Popped { chunk: std::mem::replace(&mut entry.head, next), arrived, last: false }),
+            Some(next) => {
+                entry.begun = true;
+                Some(Popped { chunk: std::mem::replace(&mut entry.head, next), arrived, last: false })
+            }
             None => self.entries.pop_front().map(|entry| Popped { chunk: entry.head, arrived, last: true }),
         }
     }

@@ -217,8 +217,8 @@ impl Bench {
 
     fn check_counters(&self) {
         for class in Class::ALL {
-            let ClassStats { offered, sent, dropped_late, dropped_full, queued, .. } = self.counters(class);
-            assert_eq!(offered, sent + dropped_late + dropped_full + queued as u64, "{class:?}");
+            let ClassStats { offered, sent, dropped_late, dropped_full, replaced, queued, .. } = self.counters(class);
+            assert_eq!(offered, sent + dropped_late + dropped_full + replaced + queued as u64, "{class:?}");
             assert!(queued <= class.rule().bound_messages, "{class:?} holds {queued}");
         }
     }

@@ -1,0 +1,210 @@
+//! Control messages that wait for a link, and when one of them is no news any more.
+//!
+//! What a listener is told of a floor is a state: who has it, or that nobody has. On a link that is busy, a spurt in which nothing was
+//! said is over before its listeners have heard of it, and one that presses and releases as fast as it may would fill their links
+//! with what is not true any more, in front of the grants of others. So what waits goes when a newer message says it all:
+//!
+//! | waits | comes | goes |
+//! |---|---|---|
+//! | *taken* of a spurt | *idle* of the same spurt, released without a frame | the *taken* |
+//! | *idle* of a spurt without a frame | *taken*, or such an *idle*, of a later spurt | the older *idle* |
+//!
+//! A spurt with voice keeps both its messages: its listeners need the one to play it, and the other to know its last frame. Between
+//! gateways every message goes: a far side keeps records.
+
+use bytes::{Bytes, BytesMut};
+use wire::control::{Floor, FloorBody, Message};
+use wire::{Spurt, TalkgroupId};
+
+/// A control message for a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Word {
+    pub(super) frame: Bytes,
+    news: Option<News>,
+}
+
+/// What a listener learns about a floor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum News {
+    /// Somebody has it.
+    Taken(TalkgroupId, Spurt),
+    /// It is free, and the spurt that ended had no voice.
+    Silent(TalkgroupId, Spurt),
+}
+
+impl From<Bytes> for Word {
+    /// A message that nothing replaces, as the bytes of its frame.
+    fn from(frame: Bytes) -> Self {
+        Self { frame, news: None }
+    }
+}
+
+impl From<&Message> for Word {
+    /// A message that nothing replaces.
+    fn from(message: &Message) -> Self {
+        wire::frame::encode(message).into()
+    }
+}
+
+impl Word {
+    /// A message to a unit, which wants to know how things stand and not how they came about.
+    pub fn to_unit(message: &Message) -> Self {
+        Self { news: News::of(message), ..message.into() }
+    }
+
+    /// Whether anything that waits can be outdated by it.
+    pub(super) fn replaces(&self) -> bool {
+        self.news.is_some()
+    }
+
+    /// The table above.
+    pub(super) fn is_outdated_by(&self, newer: &Self) -> bool {
+        use News::{Silent, Taken};
+        match (&self.news, &newer.news) {
+            (Some(Taken(here, spurt)), Some(Silent(there, ended))) => here == there && spurt == ended,
+            (Some(Silent(here, ended)), Some(Taken(there, later) | Silent(there, later))) => here == there && later.is_after(*ended),
+            (Some(Taken(..)), Some(Taken(..)) | None) | (Some(Silent(..)), None) | (None, _) => false,
+        }
+    }
+}
+
+impl News {
+    fn of(message: &Message) -> Option<Self> {
+        let Message::Floor(Floor { talkgroup, party: None, body }) = message else { return None };
+        match body {
+            FloorBody::Taken(taken) => Some(Self::Taken(talkgroup.clone(), taken.spurt)),
+            FloorBody::Idle(idle) if idle.last_seq.is_none() && idle.cause.is_none() && !idle.spurt.is_start() => {
+                Some(Self::Silent(talkgroup.clone(), idle.spurt))
+            }
+            FloorBody::Idle(_)
+            | FloorBody::Request(_)
+            | FloorBody::Granted(_)
+            | FloorBody::Deny { .. }
+            | FloorBody::Queued { .. }
+            | FloorBody::Release(_)
+            | FloorBody::Revoke(_)
+            | FloorBody::Ack { .. } => None,
+        }
+    }
+}
+
+/// Bytes of words that share a packet.
+pub(super) fn bytes(words: &[Word]) -> usize {
+    words.iter().map(|word| word.frame.len()).sum()
+}
+
+/// The packet of words that share one.
+pub(super) fn join(mut words: Vec<Word>) -> Bytes {
+    if words.len() == 1
+        && let Some(word) = words.pop()
+    {
+        return word.frame;
+    }
+    let mut joined = BytesMut::with_capacity(bytes(&words));
+    words.iter().for_each(|word| joined.extend_from_slice(&word.frame));
+    joined.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use wire::control::{Idle, Taken, Talker};
+    use wire::{RevokeCause, Seq, Tier};
+
+    use super::super::line::{Line, Packet, Room};
+    use super::super::{Class, Next};
+    use super::*;
+
+    #[expect(clippy::disallowed_methods, reason = "an epoch to count virtual time from")]
+    fn epoch() -> Instant {
+        Instant::now()
+    }
+
+    fn spurt(counter: u32) -> Spurt {
+        Spurt::from_bits(0x0100_0000 | counter)
+    }
+
+    fn floor(talkgroup: &str, body: FloorBody) -> Message {
+        Message::Floor(Floor { talkgroup: talkgroup.parse().unwrap(), party: None, body })
+    }
+
+    fn taken(talkgroup: &str, counter: u32) -> Message {
+        let talker = Talker { identity: "nl/unit/maas-12".parse().unwrap(), alias: "Maas 12".into(), agency: "police".into() };
+        floor(talkgroup, FloorBody::Taken(Taken { spurt: spurt(counter), talker, tier: Tier::Normal, via: None, elapsed_ms: 0 }))
+    }
+
+    fn idle(talkgroup: &str, counter: u32, last_seq: Option<Seq>, cause: Option<RevokeCause>) -> Message {
+        floor(talkgroup, FloorBody::Idle(Idle { spurt: spurt(counter), last_seq, cause, followed: false }))
+    }
+
+    fn silent(talkgroup: &str, counter: u32) -> Message {
+        idle(talkgroup, counter, None, None)
+    }
+
+    fn denied(number: u32) -> Message {
+        floor("nl/pol-1", FloorBody::Deny { request: wire::RequestId(number), cause: wire::DenyCause::RateLimited })
+    }
+
+    /// What goes of what waited, and in how many packets.
+    fn sent(messages: &[Message]) -> (Vec<Message>, usize) {
+        let (mut line, now) = (Line::new(Some(128)), epoch());
+        // The first one goes at once; then the link is busy.
+        line.message(Word::from(Bytes::from(vec![0; 400])), now).unwrap();
+        assert!(matches!(line.next(now, Room::ALL), Next::Item { .. }));
+        for message in messages {
+            line.message(Word::to_unit(message), now).unwrap();
+        }
+        let (mut decoder, mut said, mut packets) = (wire::frame::Decoder::default(), Vec::new(), 0);
+        while let Next::Item { item: Packet::Stream(bytes), .. } = line.next(now + Duration::from_secs(60 * (packets + 1)), Room::ALL) {
+            packets += 1;
+            decoder.push(&bytes);
+        }
+        while let Some(message) = decoder.next_message().unwrap() {
+            said.push(message);
+        }
+        let stats = line.stats().of(Class::Control);
+        assert_eq!(stats.offered, stats.sent + stats.replaced);
+        (said, usize::try_from(packets).unwrap())
+    }
+
+    #[test]
+    fn of_spurts_without_a_word_only_the_last_end_is_told() {
+        let flood: Vec<Message> = (1..=20).flat_map(|n| [taken("nl/pol-1", n), silent("nl/pol-1", n)]).collect();
+        assert_eq!(sent(&flood), (vec![silent("nl/pol-1", 20)], 1));
+        let then = [&flood[..], &[taken("nl/pol-1", 21), denied(7)]].concat();
+        assert_eq!(sent(&then), (vec![taken("nl/pol-1", 21), denied(7)], 1), "and what follows shares its packet");
+    }
+
+    #[test]
+    fn a_spurt_with_voice_and_one_that_was_lost_are_told_whole() {
+        let heard = [taken("nl/pol-1", 1), idle("nl/pol-1", 1, Some(Seq(9)), None), taken("nl/pol-1", 2)];
+        assert_eq!(sent(&heard).0, heard);
+        let lost = [taken("nl/pol-1", 1), idle("nl/pol-1", 1, None, Some(RevokeCause::Disconnected)), silent("nl/pol-1", 2)];
+        assert_eq!(sent(&lost).0, lost);
+    }
+
+    #[test]
+    fn talkgroups_and_what_is_no_news_do_not_replace_each_other() {
+        let mixed = [taken("nl/pol-1", 1), silent("nl/pol-2", 1), denied(1), denied(2), silent("nl/pol-2", 3)];
+        let (said, _) = sent(&mixed);
+        assert_eq!(said, [taken("nl/pol-1", 1), denied(1), denied(2), silent("nl/pol-2", 3)]);
+    }
+
+    #[test]
+    fn a_message_of_which_a_piece_has_gone_goes_to_its_end_and_alone() {
+        let (mut line, now) = (Line::new(Some(128)), epoch());
+        line.message(Word::from(Bytes::from(vec![1; 1_000])), now).unwrap();
+        assert!(matches!(line.next(now, Room::ALL), Next::Item { item: Packet::Stream(_), .. }));
+        line.message(Word::to_unit(&silent("nl/pol-1", 1)), now).unwrap();
+        line.message(Word::to_unit(&silent("nl/pol-1", 2)), now).unwrap();
+        let mut packets = Vec::new();
+        while let Next::Item { item: Packet::Stream(bytes), .. } =
+            line.next(now + Duration::from_secs(60 * (packets.len() as u64 + 1)), Room::ALL)
+        {
+            packets.push(bytes);
+        }
+        assert_eq!(packets[..2].concat(), vec![1; 600]);
+        assert_eq!(packets[2..], [wire::frame::encode(&silent("nl/pol-1", 2))]);
+    }
+}
