@@ -34,7 +34,7 @@ const TAIL: Duration = Duration::from_millis(2_000);
 
 /// Something urgent may have cut a talker that does not know it yet: two hops by satellite.
 const CROSSES: Duration = Duration::from_millis(1_000);
-/// Frames that may be lost behind the last one: as much jitter as any simulated path has.
+/// Frames that may come before the first one: as much jitter as any simulated path has.
 const OVERTAKEN: u32 = 3;
 
 /// A floor as one gateway shows it.
@@ -324,14 +324,12 @@ impl Watch {
             // A home that lies decides what is heard when.
             let truthful = self.rules.home.as_ref().is_none_or(|home| !self.rules.liars.contains(home));
             let calm = truthful && self.calm_since().is_some_and(|since| since + TAIL <= tail.at);
-            // Where packets overtake each other the last one may be the first; what it overtook is late.
-            let overtaken = if self.net.reorders() { OVERTAKEN } else { 0 };
             for (listener, session) in tail.sessions.iter().filter(|_| calm) {
                 let unit = &self.units[usize::from(*listener)];
                 let Some(heard) = unit.ear.newest_since(tail.talker, tail.at - TICK) else { continue };
                 let talks = unit.mouth.talked_between(tail.at, now) || unit.ear.urgent_since(tail.at - CROSSES);
                 let hidden = unit.rebound.is_some_and(|at| at + REBOUND >= tail.at);
-                if unit.ear.session == *session && !talks && !hidden && heard + overtaken < tail.count {
+                if unit.ear.session == *session && !talks && !hidden && heard < tail.count {
                     let (who, talker) = (unit.identity.clone(), self.units[usize::from(tail.talker)].identity.clone());
                     self.breach(&format!("{who} hears {talker} only to frame {heard} of {}", tail.count));
                 }

@@ -1,5 +1,7 @@
 //! Sessions: who gets in, double logins, voice that must not pass, peers that speak for others.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use wire::control::{Floor, FloorBody, Hello, Message, Request, Taken, Talker};
 use wire::datagram::Voice;
@@ -78,6 +80,22 @@ fn a_unit_cannot_lift_its_voice_into_a_higher_tier() {
     }
 }
 
+/// A frame of a spurt; number 209 is its last.
+fn frame(spurt: Spurt, seq: u16) -> Bytes {
+    let voice = Voice {
+        handle: Handle(1),
+        spurt,
+        seq: Seq(seq),
+        first: seq == 0,
+        last: seq == 209,
+        tier: Tier::Normal,
+        encrypted: false,
+        repeats: Vec::new(),
+        payload: if seq == 209 { Bytes::new() } else { Bytes::from_static(&[7; 60]) },
+    };
+    voice.encode()
+}
+
 #[test]
 fn the_last_frame_passes_three_times_and_no_more() {
     let mut net = Net::joined(nl(), be());
@@ -85,20 +103,41 @@ fn the_last_frame_passes_three_times_and_no_more() {
     net.press(a, Priority::default());
     let spurt = spurt_of(&net.told(a));
     let session = net.units[a].session.unwrap();
-    let last = Voice {
-        handle: Handle(1),
-        spurt,
-        seq: Seq(1),
-        first: false,
-        last: true,
-        tier: Tier::Normal,
-        encrypted: false,
-        repeats: Vec::new(),
-        payload: Bytes::new(),
-    }
-    .encode();
-    let passed: usize = (0..10).map(|_| passes(&mut net, NL, session, last.clone()).len()).sum();
+    let passed: usize = (0..10).map(|_| passes(&mut net, NL, session, frame(spurt, 209)).len()).sum();
     assert_eq!(passed, 3);
+}
+
+#[test]
+fn what_the_last_frame_overtook_passes_once_for_two_hundred_milliseconds() {
+    // At the home, and at a partner that is not the arbiter; neither waits for the other.
+    for (hub, name, talkgroup) in [(NL, "nl/unit/a", "nl/pol-1"), (BE, "be/unit/c", "be/lux-3")] {
+        let mut net = Net::joined(nl(), be());
+        let a = net.unit(name, talkgroup);
+        net.press(a, Priority::default());
+        net.run(200);
+        let spurt = spurt_of(&net.told(a));
+        let session = net.units[a].session.unwrap();
+        let pass = |net: &mut Net, seq| passes(net, hub, session, frame(spurt, seq)).len();
+        assert_eq!([200, 209, 207, 207, 208, 209].map(|seq| pass(&mut net, seq)), [1, 1, 1, 0, 1, 1], "{name}");
+        net.now += Duration::from_millis(201);
+        assert_eq!(pass(&mut net, 206), 0, "{name}");
+    }
+}
+
+#[test]
+fn nothing_of_a_spurt_passes_once_its_successor_is_heard() {
+    let mut net = Net::joined(nl(), be());
+    let (a, b) = (net.unit("nl/unit/a", "nl/pol-1"), net.unit("nl/unit/b", "nl/pol-1"));
+    net.press(a, Priority::default());
+    let first = spurt_of(&net.told(a));
+    net.press(b, Priority::default());
+    let (session, next) = (net.units[a].session.unwrap(), net.units[b].session.unwrap());
+    assert_eq!([200, 209, 207].map(|seq| passes(&mut net, NL, session, frame(first, seq)).len()), [1, 1, 1]);
+    net.release(a);
+    let second = spurt_of(&net.told(b));
+    assert_eq!(passes(&mut net, NL, session, frame(first, 206)).len(), 1);
+    assert_eq!(passes(&mut net, NL, next, frame(second, 200)).len(), 1);
+    assert_eq!(passes(&mut net, NL, session, frame(first, 208)).len(), 0);
 }
 
 #[test]

@@ -15,6 +15,7 @@ use super::{Side, View};
 use crate::gate::Admit;
 use crate::hub::output::{Fanout, Outbox, Output};
 use crate::loss::Repeats;
+use crate::plan::Timers;
 
 /// Frames at the beginning of a spurt that have no deadline: 300 ms may have been spoken before the grant and come at once, and
 /// as many again are spoken while a link for voice carries those.
@@ -43,6 +44,19 @@ pub(super) struct LastFrame {
     class: (Tier, Level),
     /// How many more may pass.
     copies: u8,
+    /// Until when frames that it overtook still pass.
+    until: Instant,
+}
+
+/// How a frame stands to the last one of its spurt.
+#[derive(Clone, Copy, Debug)]
+enum Stands {
+    /// That has not come yet, or is of another spurt.
+    Apart,
+    /// It says it again, or was overtaken by it, and passes in its class.
+    Behind((Tier, Level)),
+    /// It passes no more.
+    TooLate,
 }
 
 /// Who hears what passes, by the repeats with it.
@@ -86,29 +100,45 @@ impl View {
 
     fn voice_alone(&mut self, session: SessionId, frame: Frame<'_>, now: Instant, out: &mut Outbox) {
         let Frame { voice, bytes, arrived } = frame;
-        let copy = self.last_frame.as_mut().filter(|l| (l.session, l.spurt, l.seq) == (session, voice.spurt, voice.seq));
-        let copy = copy.filter(|_| self.gate.newest() == voice.spurt);
-        let (tier, level) = match copy {
-            Some(LastFrame { copies: 0, .. }) => return,
-            Some(last) => {
-                last.copies -= 1;
-                last.class
-            }
-            None => {
+        let class = match self.stands(session, voice, now) {
+            Stands::TooLate => return,
+            Stands::Behind(class) => class,
+            Stands::Apart => {
                 let class = self.class_of(session, voice);
                 if !self.admit(session, voice, now, out) {
                     self.drain(now, out);
                     return;
                 }
                 if voice.last {
-                    self.last_frame = Some(LastFrame { session, spurt: voice.spurt, seq: voice.seq, class, copies: COPIES });
+                    let (copies, until) = (COPIES, now + Timers::TAIL);
+                    self.last_frame = Some(LastFrame { session, spurt: voice.spurt, seq: voice.seq, class, copies, until });
                 }
                 class
             }
         };
-        self.fan_out(session, Frame { voice, bytes, arrived }, (tier, level), out);
+        self.fan_out(session, Frame { voice, bytes, arrived }, class, out);
         out.watch.fanned_out(self.handle, now);
         self.drain(now, out);
+    }
+
+    /// The last frame may end the spurt here, and says where it ends: it passes again while no successor is there, and so does what it
+    /// overtook on its way, for as long as the gate lets a tail pass.
+    fn stands(&mut self, session: SessionId, voice: &Voice, now: Instant) -> Stands {
+        let Some(last) = self.last_frame.as_mut().filter(|last| (last.session, last.spurt) == (session, voice.spurt)) else {
+            return Stands::Apart;
+        };
+        if voice.seq == last.seq && self.gate.newest() == voice.spurt {
+            if last.copies == 0 {
+                return Stands::TooLate;
+            }
+            last.copies -= 1;
+            return Stands::Behind(last.class);
+        }
+        if voice.seq.0 >= last.seq.0 {
+            return Stands::Apart;
+        }
+        let passes = now <= last.until && self.gate.admit(voice.spurt, voice.seq) == Admit::Pass;
+        if passes { Stands::Behind(last.class) } else { Stands::TooLate }
     }
 
     /// Hands a frame to everybody who hears it: the same bytes for all who get the same repeats.
