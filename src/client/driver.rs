@@ -8,20 +8,23 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine::handset::{self, Event, Handset, Transmit};
-use rand::SeedableRng;
 use rand::rngs::SmallRng;
+use rand::{RngCore, SeedableRng};
 use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time;
 use tracing::{debug, warn};
 use transport::link::Inbound;
 use transport::{Clock, Sockets};
+use wire::data::MessageId;
 use wire::{Reason, TalkgroupId};
 
 use crate::gateways::{Gateways, Then};
+use crate::mailbox::{Done, Mailbox, SendError};
 use crate::report::Report;
 use crate::session::{Lines, Phase, Session, Step};
 use crate::ticks::Ticks;
-use crate::unit::{Command, End, Happened, Heard, PressError, Pressed, Settings, What};
+use crate::unit::{Channels, Command, End, Happened, Heard, PressError, Pressed, Settings, What};
 
 /// Time for release and its repeats, the copies of the last frame included, when closing.
 const SETTLE: Duration = Duration::from_millis(1_300);
@@ -40,6 +43,12 @@ struct Closing {
 /// See the module.
 pub(crate) struct Driver {
     handset: Handset,
+    mailbox: Option<Mailbox>,
+    /// The state folder's disk at work.
+    disk: Option<JoinHandle<Done>>,
+    clock: Clock,
+    /// Chance for the ids of messages.
+    ids: SmallRng,
     lines: Lines,
     gateways: Gateways,
     phase: Phase,
@@ -61,6 +70,7 @@ enum Woken {
     Time,
     Command(Option<Command>),
     Step(Step),
+    Disk(Option<Done>),
 }
 
 /// Now, on tokio's clock, which a simulation moves.
@@ -71,17 +81,25 @@ fn now() -> Instant {
 impl Driver {
     pub(crate) fn new(
         settings: Settings,
+        mailbox: Option<Mailbox>,
         sockets: Arc<dyn Sockets>,
         seed: u64,
         clock: Clock,
-        commands: mpsc::Receiver<Command>,
-        events: mpsc::Sender<Happened>,
-        ear: mpsc::Sender<Heard>,
+        channels: Channels,
     ) -> Self {
+        let Channels { commands, events, ear } = channels;
         let connect_timeout = settings.connect_timeout;
+        let mut handset = Handset::new(settings.talkgroups.iter().cloned());
+        if mailbox.is_some() {
+            handset.offer(&[wire::SHORT_DATA]);
+        }
         Self {
-            handset: Handset::new(settings.talkgroups.iter().cloned()),
+            handset,
+            mailbox,
+            disk: None,
+            clock: Arc::clone(&clock),
             gateways: Gateways::new(&settings.gateways, SmallRng::seed_from_u64(seed)),
+            ids: SmallRng::seed_from_u64(!seed),
             lines: Lines::new(settings, sockets, clock),
             phase: Phase::Pausing(now()),
             ticks: Ticks::default(),
@@ -108,6 +126,7 @@ impl Driver {
                 biased;
                 () = until(wake), if wake.is_some() => Woken::Time,
                 command = self.commands.recv(), if self.closing.is_none() => Woken::Command(command),
+                done = work_of(&mut self.disk), if self.disk.is_some() => Woken::Disk(done),
                 step = self.phase.step() => Woken::Step(step),
             };
             let now = now();
@@ -116,6 +135,7 @@ impl Driver {
                 Woken::Command(Some(command)) => self.command(command, now),
                 Woken::Command(None) => self.close(now),
                 Woken::Step(step) => self.step(step, now),
+                Woken::Disk(done) => self.written(done),
             }
             self.pass_time(now);
             // With the moment of the cause, so that a press and its *requested* agree to the microsecond.
@@ -132,12 +152,20 @@ impl Driver {
         let timeout = self.handset.poll_timeout().map(|(at, _)| at);
         let welcome = self.phase.session().and_then(|session| session.welcome_by);
         let closing = self.closing.map(|closing| if closing.told { closing.end_by } else { closing.settle_by });
-        [timeout, self.ticks.wake_at(), welcome, self.give_up_at, closing].into_iter().flatten().min()
+        let mail = self.mailbox.as_ref().and_then(Mailbox::poll_timeout).map(|(at, _)| at);
+        [timeout, self.ticks.wake_at(), welcome, self.give_up_at, closing, mail].into_iter().flatten().min()
     }
 
     fn pass_time(&mut self, now: Instant) {
         if self.handset.poll_timeout().is_some_and(|(at, _)| at <= now) {
             self.handset.handle_timeout(now);
+        }
+        let now_ms = self.now_ms();
+        if let Some(mailbox) = &mut self.mailbox
+            && mailbox.poll_timeout().is_some_and(|(at, _)| at <= now)
+            && let Err(reason) = mailbox.handle_timeout(now, now_ms)
+        {
+            self.drop_link(reason, now);
         }
         if let Some(at) = self.ticks.take(now) {
             self.play(at, now);
@@ -176,6 +204,20 @@ impl Driver {
                 self.left.add(&self.handset, &talkgroup);
                 self.handset.leave(&talkgroup);
             }
+            Command::Send(draft, answer) => {
+                let now_ms = self.now_ms();
+                let mut chance = [0; 10];
+                self.ids.fill_bytes(&mut chance);
+                let id = MessageId::new(now_ms, chance);
+                let taken = self.mailbox.as_mut().map_or(Err(SendError::Ended), |mailbox| mailbox.send(*draft, id, now, now_ms));
+                answer.send(taken).ok();
+            }
+            Command::Shown(id) => {
+                let now_ms = self.now_ms();
+                if let Some(mailbox) = &mut self.mailbox {
+                    mailbox.shown(id, now_ms);
+                }
+            }
             Command::Report(answer) => {
                 answer.send(self.report()).ok();
             }
@@ -203,11 +245,15 @@ impl Driver {
     /// Closes the link once nothing is left to say, and ends with it.
     fn go_on_closing(&mut self, now: Instant) {
         let Some(closing) = &mut self.closing else { return };
+        // What was shown is noted, even when the gateway is gone.
+        let settled = self.mailbox.as_ref().is_none_or(Mailbox::is_settled);
         let Some(session) = self.phase.session() else {
-            self.end.get_or_insert(End::Closed);
+            if settled || closing.settle_by <= now {
+                self.end.get_or_insert(End::Closed);
+            }
             return;
         };
-        if !closing.told && (self.handset.is_settled() || closing.settle_by <= now) {
+        if !closing.told && (self.handset.is_settled() && settled || closing.settle_by <= now) {
             closing.told = true;
             closing.end_by = now + FAREWELL;
             session.close(Reason::Closed);
@@ -242,8 +288,19 @@ impl Driver {
                     self.ticks.start(now);
                 }
             }
-            // The capability is not offered, so no data stream can be opened.
-            Step::Inbound(Inbound::Data(..) | Inbound::DataLeft(..)) => {}
+            Step::Inbound(Inbound::Data(lane, item)) => {
+                let now_ms = self.now_ms();
+                if let Some(mailbox) = &mut self.mailbox
+                    && let Err(reason) = mailbox.handle_item(lane, item, now, now_ms)
+                {
+                    self.drop_link(reason, now);
+                }
+            }
+            Step::Inbound(Inbound::DataLeft(lane, bytes)) => {
+                if let Some(session) = self.phase.session_mut() {
+                    session.ahead.left(lane, bytes);
+                }
+            }
             Step::Inbound(Inbound::Closed(reason)) => self.link_ended(reason, now),
         }
     }
@@ -260,9 +317,11 @@ impl Driver {
         let welcomed_at = self.phase.session().and_then(|session| session.welcomed_at);
         self.phase = Phase::Pausing(now);
         self.handset.handle_disconnected(now);
+        if let Some(mailbox) = &mut self.mailbox {
+            mailbox.handle_session_down();
+        }
         if self.closing.is_some() {
-            self.end.get_or_insert(End::Closed);
-            return;
+            return self.go_on_closing(now);
         }
         let Some(since) = welcomed_at else { return self.attempt_failed(reason, now) };
         // What the handset says of its lost floor comes first.
@@ -295,6 +354,7 @@ impl Driver {
 
     fn flush(&mut self, now: Instant) {
         self.tell_events(now);
+        self.flush_mail(now);
         while let Some(transmit) = self.handset.poll_transmit() {
             let Some(session) = self.phase.session() else { continue };
             let is_control = matches!(transmit, Transmit::Control(_));
@@ -303,6 +363,51 @@ impl Driver {
                 self.drop_link(Reason::TooSlow, now);
             }
         }
+    }
+
+    /// A gateway welcomed the unit: the mailbox learns whether it takes short data.
+    fn greet_mail(&mut self, now: Instant) {
+        let Some(mailbox) = &mut self.mailbox else { return };
+        let offered = self.handset.knows(wire::SHORT_DATA);
+        // A link that has no room now is dropped by what is offered next.
+        if offered && let Some(session) = self.phase.session() {
+            session.allow_data().ok();
+        }
+        mailbox.handle_session_up(offered, now);
+    }
+
+    /// What the mailbox wants told, written and sent.
+    fn flush_mail(&mut self, now: Instant) {
+        let now_ms = self.now_ms();
+        let Some(mailbox) = &mut self.mailbox else { return };
+        if self.disk.is_none() {
+            self.disk = mailbox.poll_write(now_ms).map(|job| spawn_blocking(|| job.run()));
+        }
+        let mail: Vec<_> = std::iter::from_fn(|| mailbox.poll_mail()).collect();
+        let mut too_slow = false;
+        while let Some(session) = self.phase.session_mut()
+            && let Some((lane, frame)) = mailbox.poll_transmit(&session.ahead, now, now_ms)
+        {
+            too_slow |= session.give(lane, frame).is_err();
+        }
+        mail.into_iter().for_each(|mail| self.tell(now, What::Mail(mail)));
+        if too_slow {
+            self.drop_link(Reason::TooSlow, now);
+        }
+    }
+
+    /// The disk has done what it was asked for; `None` if its thread broke off, which ends the unit.
+    fn written(&mut self, done: Option<Done>) {
+        self.disk = None;
+        match (done, &mut self.mailbox) {
+            (Some(done), Some(mailbox)) => mailbox.handle_written(done),
+            _ => self.end = Some(End::GaveUp(Reason::Other)),
+        }
+    }
+
+    /// Milliseconds of UTC, as exact as the clock; 0 before 1970.
+    fn now_ms(&self) -> u64 {
+        self.clock.current_time().map_or(0, |time| time.as_secs() * 1_000)
     }
 
     fn tell_events(&mut self, now: Instant) {
@@ -317,6 +422,7 @@ impl Driver {
                         session.welcomed(now);
                     }
                     self.tell(now, What::Handset(event));
+                    self.greet_mail(now);
                 }
                 event @ (Event::Affiliated(_)
                 | Event::AffiliateRefused(..)
@@ -358,6 +464,14 @@ impl Driver {
         if sounding || self.handset.holds_frames() {
             self.ticks.go_on(at, now);
         }
+    }
+}
+
+/// The result of the disk; `None` if its thread broke off. May be dropped at any time without loss.
+async fn work_of(disk: &mut Option<JoinHandle<Done>>) -> Option<Done> {
+    match disk {
+        Some(work) => work.await.ok(),
+        None => std::future::pending().await,
     }
 }
 

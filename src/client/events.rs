@@ -10,6 +10,8 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use wire::TalkgroupId;
 
+pub use crate::mail_lines::MailFields;
+use crate::mail_lines::of_mail;
 use crate::report::Report;
 use crate::unit::{Happened, What};
 
@@ -135,6 +137,7 @@ pub enum Fields {
     Disconnected {
         reason: &'static str,
     },
+    Mail(Box<MailFields>),
     Report {
         frames_sent: u64,
         frames_received: u64,
@@ -177,12 +180,16 @@ impl Line {
         Self { at_ms, ..Self::new("report", fields) }
     }
 
-    /// The line for what happened; `None` for the end, whose reason, if any, was told just before.
+    /// The line for what happened; `None` for the end, whose reason, if any, was told just before, and for what is no event.
     pub fn of(happened: &Happened, clock: &Monotonic) -> Option<Self> {
         let line = match &happened.what {
             What::Handset(event) => of_handset(event)?,
             What::Refused { gateway, reason } => {
                 Self::new("refused", Fields::Refused { reason: reason.as_str(), gateway: Some(gateway.to_string()) })
+            }
+            What::Mail(mail) => {
+                let (event, fields) = of_mail(mail)?;
+                Self::new(event, Fields::Mail(Box::new(fields)))
             }
             What::Disconnected(reason) => Self::new("disconnected", Fields::Disconnected { reason: reason.as_str() }),
             What::Ended(..) => return None,
@@ -288,6 +295,7 @@ impl fmt::Display for Line {
             Fields::Idle { lost: false } => f.write_str("nobody talks"),
             Fields::Emergency { state, originator } => write!(f, "EMERGENCY {state}, {originator}"),
             Fields::FarSide { authority, state } => write!(f, "{authority} is {state}"),
+            Fields::Mail(mail) => mail.say(self.event, f),
             Fields::Disconnected { reason } => write!(f, "disconnected: {reason}"),
             Fields::Report { frames_sent, frames_received, frames_repaired, frames_concealed, frames_late, delay_p50_ms, delay_p95_ms } => {
                 write!(

@@ -18,6 +18,8 @@ mod driver;
 pub mod ear;
 pub mod events;
 mod gateways;
+mod mail_lines;
+pub mod mailbox;
 pub mod mic;
 mod outbox;
 pub mod report;
@@ -31,5 +33,6 @@ mod config_tests;
 mod session_tests;
 
 pub use config::{ConfigError, UnitConfig};
+pub use mailbox::{Draft, Mail, Mailbox, SendError};
 pub use report::Report;
 pub use unit::{End, Happened, Heard, PressError, Pressed, Settings, Unit, UnitHandle, What};

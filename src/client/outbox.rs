@@ -4,14 +4,25 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
 use engine::handset::Transmit;
 use engine::sched::{
     self,
-    line::{self, Line, Packet, TooSlow},
+    line::{self, Full, Line, Packet, TooSlow},
     words::Word,
 };
 use transport::link::{Next, Outbox, Room};
 use wire::Reason;
+use wire::data::Lane;
+
+/// What the driver offers.
+#[derive(Debug)]
+pub(crate) enum Offer {
+    /// What the handset wants sent.
+    Handset(Transmit),
+    /// An item of short data, as the bytes of its frame.
+    Data(Lane, Bytes),
+}
 
 /// The uplink of one session.
 #[derive(Debug)]
@@ -27,13 +38,15 @@ impl Uplink {
 }
 
 impl Outbox for Uplink {
-    type Offer = Transmit;
+    type Offer = Offer;
 
-    fn offer(&mut self, offer: Transmit, now: Instant) -> Result<(), Reason> {
+    fn offer(&mut self, offer: Offer, now: Instant) -> Result<(), Reason> {
         let taken = match offer {
-            Transmit::Control(message) => self.line.message(Word::from(&message), now),
-            Transmit::Voice(sound) => self.line.voice(sound, now, now),
-            Transmit::Datagram(datagram) => self.line.signal(datagram, now),
+            Offer::Handset(Transmit::Control(message)) => self.line.message(Word::from(&message), now),
+            Offer::Handset(Transmit::Voice(sound)) => self.line.voice(sound, now, now),
+            Offer::Handset(Transmit::Datagram(datagram)) => self.line.signal(datagram, now),
+            // The driver counts what it gives ahead, so there is room; if not, what is unanswered goes again in the next session.
+            Offer::Data(lane, frame) => self.line.data(lane, frame, now).map_err(|Full(_)| TooSlow),
         };
         taken.map_err(|TooSlow| Reason::TooSlow)
     }

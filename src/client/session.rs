@@ -7,16 +7,18 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use engine::handset::Transmit;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time;
 use tracing::error;
-use transport::link::{self, Command, Counters, Inbound, Owner};
+use transport::link::{self, Ahead, Command, Counters, Inbound, Owner};
 use transport::{Clock, Connection, Dialer, Expect, Port, Sockets};
 use wire::Reason;
+use wire::data::Lane;
 
-use crate::outbox::Uplink;
+use crate::outbox::{Offer, Uplink};
 use crate::unit::Settings;
 
 /// Time between the end of the handshake and the gateway's welcome.
@@ -89,8 +91,10 @@ impl Phase {
 /// A link that runs.
 #[derive(Debug)]
 pub(crate) struct Session {
-    commands: mpsc::Sender<Command<Transmit>>,
+    commands: mpsc::Sender<Command<Offer>>,
     inbound: mpsc::Receiver<Inbound>,
+    /// What the link was given of short data and has not sent.
+    pub(crate) ahead: Ahead,
     /// When the gateway must have welcomed the unit.
     pub(crate) welcome_by: Option<Instant>,
     /// When it did.
@@ -106,7 +110,7 @@ impl Session {
         connection.rate.set_kbps(rate_kbps);
         let owner = Owner { inbound: tell.clone(), data: tell, tag: |inbound| inbound };
         tokio::spawn(link::run(connection, streams, Uplink::new(rate_kbps), taken, owner, counters));
-        Self { commands, inbound, welcome_by: Some(now + WELCOME), welcomed_at: None }
+        Self { commands, inbound, ahead: Ahead::default(), welcome_by: Some(now + WELCOME), welcomed_at: None }
     }
 
     pub(crate) fn welcomed(&mut self, now: Instant) {
@@ -116,7 +120,22 @@ impl Session {
 
     /// Offers something for sending; the error says that the pump stands still or has ended.
     pub(crate) fn offer(&self, transmit: Transmit) -> Result<(), Reason> {
-        match self.commands.try_send(Command::Offer(transmit)) {
+        self.command(Command::Offer(Offer::Handset(transmit)))
+    }
+
+    /// Gives the link an item of short data, for which it must have room.
+    pub(crate) fn give(&mut self, lane: Lane, frame: Bytes) -> Result<(), Reason> {
+        self.ahead.given(lane, frame.len());
+        self.command(Command::Offer(Offer::Data(lane, frame)))
+    }
+
+    /// Lets the gateway open its data streams.
+    pub(crate) fn allow_data(&self) -> Result<(), Reason> {
+        self.command(Command::AllowData)
+    }
+
+    fn command(&self, command: Command<Offer>) -> Result<(), Reason> {
+        match self.commands.try_send(command) {
             Ok(()) => Ok(()),
             Err(mpsc::error::TrySendError::Full(_)) => Err(Reason::TooSlow),
             // Its last word is in `inbound`.

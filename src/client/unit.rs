@@ -12,9 +12,11 @@ use engine::handset::{Event, Permit};
 use engine::jitter::Playout;
 use tokio::sync::{mpsc, oneshot};
 use transport::{Clock, Keys, OwnIdentity, SharedTrust, Sockets};
+use wire::data::MessageId;
 use wire::{Priority, Reason, RequestId, Spurt, TalkgroupId};
 
 use crate::driver::Driver;
+use crate::mailbox::{Draft, Mail, Mailbox, SendError};
 use crate::report::Report;
 
 /// Commands that wait for the driver. Full: voice is dropped, everything else waits.
@@ -65,6 +67,8 @@ pub enum What {
         /// Why.
         reason: Reason,
     },
+    /// Short data, of a unit with a mailbox.
+    Mail(Mail),
     /// The session is lost; the unit tries to come back.
     Disconnected(Reason),
     /// The last event: nothing follows.
@@ -122,8 +126,18 @@ pub(crate) enum Command {
     EndEmergency(TalkgroupId),
     Join(TalkgroupId),
     Leave(TalkgroupId),
+    Send(Box<Draft>, oneshot::Sender<Result<MessageId, SendError>>),
+    Shown(MessageId),
     Report(oneshot::Sender<Report>),
     Close,
+}
+
+/// The driver's ends of the channels.
+#[derive(Debug)]
+pub(crate) struct Channels {
+    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) events: mpsc::Sender<Happened>,
+    pub(crate) ear: mpsc::Sender<Heard>,
 }
 
 /// A running unit. Dropping all handles closes it in order.
@@ -140,10 +154,19 @@ pub struct Unit {
 impl Unit {
     /// Starts a unit on a task of the current tokio runtime. `seed` feeds the back-off alone; `clock` judges certificates.
     pub fn start(settings: Settings, sockets: Arc<dyn Sockets>, seed: u64, clock: Clock) -> Self {
+        Self::begin(settings, None, sockets, seed, clock)
+    }
+
+    /// The same, with short data; without a mailbox the gateway keeps what is for this unit.
+    pub fn start_with(settings: Settings, mailbox: Mailbox, sockets: Arc<dyn Sockets>, seed: u64, clock: Clock) -> Self {
+        Self::begin(settings, Some(mailbox), sockets, seed, clock)
+    }
+
+    fn begin(settings: Settings, mailbox: Option<Mailbox>, sockets: Arc<dyn Sockets>, seed: u64, clock: Clock) -> Self {
         let (commands, taken) = mpsc::channel(COMMANDS_MAX);
         let (tell, events) = mpsc::channel(EVENTS_MAX);
         let (sound, ear) = mpsc::channel(HEARD_MAX);
-        let driver = Driver::new(settings, sockets, seed, clock, taken, tell, sound);
+        let driver = Driver::new(settings, mailbox, sockets, seed, clock, Channels { commands: taken, events: tell, ear: sound });
         tokio::spawn(driver.run());
         Self { handle: UnitHandle { commands }, events, ear }
     }
@@ -199,6 +222,21 @@ impl UnitHandle {
     /// Leaves a talkgroup.
     pub async fn leave(&self, talkgroup: &TalkgroupId) {
         self.tell(Command::Leave(talkgroup.clone())).await;
+    }
+
+    /// Takes a message to be sent; what becomes of it is told under its id ([`Mail`]).
+    ///
+    /// # Errors
+    /// [`SendError`]: it was not taken.
+    pub async fn send(&self, draft: Draft) -> Result<MessageId, SendError> {
+        let (answer, taken) = oneshot::channel();
+        self.tell(Command::Send(Box::new(draft), answer)).await;
+        taken.await.unwrap_or(Err(SendError::Ended))
+    }
+
+    /// The user has seen a message: it is not shown again, and its sender hears so if it wants.
+    pub async fn shown(&self, id: MessageId) {
+        self.tell(Command::Shown(id)).await;
     }
 
     /// The counters so far; `None` if the unit has ended.

@@ -159,7 +159,7 @@ pub(crate) fn calls(stage: &Stage, round: &str) -> Noticed {
             let granted = async {
                 until(&mut events, |happened| match &happened.what {
                     What::Handset(Event::Granted(_, granted)) => (granted.request == request).then_some(happened.at),
-                    What::Handset(_) | What::Refused { .. } | What::Disconnected(_) | What::Ended(..) => None,
+                    What::Handset(_) | What::Mail(_) | What::Refused { .. } | What::Disconnected(_) | What::Ended(..) => None,
                 })
                 .await
             };
@@ -177,7 +177,7 @@ pub(crate) fn calls(stage: &Stage, round: &str) -> Noticed {
                 match happened.what {
                     What::Disconnected(_) => lost += 1,
                     What::Ended(_, ended) => report = Some(ended),
-                    What::Handset(_) | What::Refused { .. } => {}
+                    What::Handset(_) | What::Mail(_) | What::Refused { .. } => {}
                 }
             }
             noticed.lost += lost;

@@ -337,7 +337,7 @@ async fn listen(number: u16, mut events: mpsc::Receiver<Happened>, watch: Arc<Mu
                 log.joined = false;
                 lock(&watch).disconnected(number);
             }
-            What::Refused { .. } => {}
+            What::Refused { .. } | What::Mail(_) => {}
         }
         log.events.push(happened);
     }

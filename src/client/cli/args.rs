@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use engine::handset::Permit;
-use wire::{DenyCause, Reason, RevokeCause, TalkgroupId};
+use wire::data::{CONTENT_MAX_BYTES, LIFETIME_MAX_S, Location, MessageId, Recipient, Undelivered};
+use wire::{DenyCause, Kind, Reason, RevokeCause, TalkgroupId};
 
 /// A Talkbridge unit without keys and screen.
 ///
@@ -26,6 +27,10 @@ pub(crate) enum Command {
     Listen(Listen),
     /// Measure access time, mouth to ear, late entry and loss between two units on this machine; exit status 1 on a breach.
     Probe(Probe),
+    /// Send a message to a unit, a dispatcher or a talkgroup; done when the gateway answers for it.
+    Send(Send),
+    /// Show messages, each once, until stopped or for a time.
+    Inbox(Inbox),
 }
 
 /// What all commands take.
@@ -126,6 +131,81 @@ pub(crate) struct Probe {
     pub(crate) rounds: u32,
 }
 
+#[derive(Debug, clap::Args)]
+#[command(after_help = lists(), group = clap::ArgGroup::new("content").required(true).args(["text", "status", "location"]))]
+pub(crate) struct Send {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// For whom: AUTHORITY/KIND/NAME of a unit or dispatcher, or the talkgroup AUTHORITY/NAME.
+    #[arg(long, value_name = "IDENTITY|TG", value_parser = recipient)]
+    pub(crate) to: Recipient,
+    /// A text of at most 4,096 bytes.
+    #[arg(long, value_name = "T", value_parser = text)]
+    pub(crate) text: Option<String>,
+    /// A status of the own country, 0 to 65535.
+    #[arg(long, value_name = "N")]
+    pub(crate) status: Option<u16>,
+    /// A place in degrees, north and east positive.
+    #[arg(long, value_name = "LAT,LON", value_parser = location, allow_hyphen_values = true)]
+    pub(crate) location: Option<Location>,
+    /// Wait until the recipient has it, or has read it; in a talkgroup the first one who has.
+    #[arg(long, value_enum)]
+    pub(crate) wait: Option<WaitArg>,
+    /// Goes before what is not urgent.
+    #[arg(long)]
+    pub(crate) urgent: bool,
+    /// For how many seconds it is worth delivering, up to seven days.
+    #[arg(long, value_name = "SECONDS", default_value = "86400", value_parser = clap::value_parser!(u32).range(1..=i64::from(LIFETIME_MAX_S)))]
+    pub(crate) lifetime: u32,
+    /// The message that this one answers.
+    #[arg(long, value_name = "ID")]
+    pub(crate) in_reply_to: Option<MessageId>,
+}
+
+/// What `send` waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WaitArg {
+    /// Until a terminal has it.
+    Delivered,
+    /// Until a user has seen it.
+    Read,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = lists())]
+pub(crate) struct Inbox {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// End so many seconds after the first `connected`.
+    #[arg(long, value_name = "N", value_parser = seconds)]
+    pub(crate) seconds: Option<Duration>,
+}
+
+fn recipient(text: &str) -> Result<Recipient, String> {
+    match text.parse() {
+        Ok(Recipient::Identity(identity)) if identity.kind == Kind::Gateway => Err("a gateway takes no messages for itself".to_owned()),
+        other => other.map_err(|error| error.to_string()),
+    }
+}
+
+fn text(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("an empty text says nothing".to_owned());
+    }
+    if text.len() > CONTENT_MAX_BYTES { Err(format!("{} bytes, at most {CONTENT_MAX_BYTES}", text.len())) } else { Ok(text.to_owned()) }
+}
+
+/// A place, measured at no time yet.
+fn location(text: &str) -> Result<Location, String> {
+    let (north, east) = text.split_once(',').ok_or("two numbers with a comma between them are needed, e.g. 50.8503,5.6889")?;
+    let e7 = |degrees: &str| -> Result<i32, String> {
+        let degrees: f64 = degrees.trim().parse().map_err(|error| format!("'{degrees}': {error}"))?;
+        // As text: a number that is none, or out of range, does not read back.
+        format!("{:.0}", degrees * 10_000_000.0).parse().map_err(|_not_a_number| format!("'{degrees}' is not on the globe"))
+    };
+    Location::new(e7(north)?, e7(east)?, None, 0).ok_or_else(|| format!("{text} is not on the globe"))
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|error| format!("not a number of seconds: {error}"))?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
@@ -139,10 +219,12 @@ fn millis(text: &str) -> Result<Duration, String> {
 fn lists() -> String {
     let words = |words: Vec<&str>| words.join(", ");
     format!(
-        "Causes of `denied`: {}.\n\nCauses of `revoked`: {}.\n\nReasons of `refused` and `disconnected`: {}.",
+        "Causes of `denied`: {}.\n\nCauses of `revoked`: {}.\n\nReasons of `refused` and `disconnected`: {}.\n\nReasons of \
+         `undelivered` and `waiting`: {}.",
         words(DenyCause::ALL.iter().map(|cause| cause.as_str()).collect()),
         words(RevokeCause::ALL.iter().map(|cause| cause.as_str()).collect()),
         words(Reason::ALL.iter().map(|reason| reason.as_str()).collect()),
+        words(Undelivered::ALL.iter().map(|reason| reason.as_str()).collect()),
     )
 }
 
@@ -166,6 +248,14 @@ mod tests {
             assert!(parse(&format!("{talk} {bad}")).is_err(), "{bad}");
         }
         assert!(parse("talkbridge-unit listen --config u.toml").is_err(), "no talkgroup");
+        let send = "talkbridge-unit send --config u.toml --to";
+        for good in ["nl/pol-1 --text hello", "be/unit/lux-7 --status 5 --wait read", "nl/unit/a --location -50.85,5.6889 --urgent"] {
+            assert!(parse(&format!("{send} {good}")).is_ok(), "{good}");
+        }
+        let bad = ["nl/a", "nl/a --text x --status 1", "nl/gateway/gw-1 --text x", "nl/a --status 65536", "nl/a --location 91,0"];
+        for bad in bad.into_iter().chain(["nl/a --location nan,0", "nl/a --location 5", "nl/a --text x --lifetime 604801", "nl --text x"]) {
+            assert!(parse(&format!("{send} {bad}")).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -92,7 +92,7 @@ pub(super) async fn run(args: Listen) -> Result<Outcome, Unusable> {
                         closing |= refused == args.talkgroups.len();
                     }
                     What::Ended(end, report) => break Some((end, report)),
-                    What::Handset(_) | What::Refused { .. } | What::Disconnected(_) => {}
+                    What::Handset(_) | What::Mail(_) | What::Refused { .. } | What::Disconnected(_) => {}
                 }
             }
             () = until(Some(grow_at)) => {

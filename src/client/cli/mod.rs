@@ -1,19 +1,22 @@
 //! The command line of `talkbridge-unit`: arguments, and one module per command.
 
 mod args;
+mod inbox;
 mod listen;
 mod output;
 mod probe;
+mod send;
 mod stop;
 mod talk;
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rand::rngs::SmallRng;
 use rand::{RngCore, SeedableRng};
-use talkbridge_client::{Unit, UnitConfig};
+use talkbridge_client::mailbox::StateError;
+use talkbridge_client::{Mailbox, Unit, UnitConfig};
 use transport::OsSockets;
 use wire::TalkgroupId;
 
@@ -47,6 +50,8 @@ pub(crate) async fn run(args: Args) -> Outcome {
         Command::Talk(talk) => talk::run(talk).await,
         Command::Listen(listen) => listen::run(listen).await,
         Command::Probe(probe) => probe::run(probe).await,
+        Command::Send(send) => send::run(send).await,
+        Command::Inbox(inbox) => inbox::run(inbox).await,
     };
     result.unwrap_or_else(|Unusable(line)| {
         output::complain(&line);
@@ -62,6 +67,19 @@ impl Unusable {
     fn from(error: &impl std::fmt::Display) -> Self {
         Self(error.to_string())
     }
+}
+
+/// The same with short data, kept in the configured state folder; one that shows takes what came out of it.
+fn start_with_mailbox(
+    config: &UnitConfig,
+    talkgroups: Vec<TalkgroupId>,
+    connect_timeout: Duration,
+    shows: bool,
+) -> Result<Unit, StateError> {
+    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0));
+    let mailbox = Mailbox::open(config.own.identity().clone(), config.state.as_deref(), shows, now_ms)?;
+    let seed = SmallRng::from_os_rng().next_u64();
+    Ok(Unit::start_with(config.settings(talkgroups, connect_timeout), mailbox, Arc::new(OsSockets), seed, transport::clock::system()))
 }
 
 /// Starts a unit of the operating system.

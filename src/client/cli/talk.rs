@@ -188,7 +188,7 @@ impl Call {
             What::Handset(Event::EmergencyEndRefused(..)) if matches!(self.stage, Stage::Ending(_)) => self.close(Outcome::Failed).await,
             What::Disconnected(_) if matches!(self.stage, Stage::Down | Stage::Ending(_)) => self.close(Outcome::Failed).await,
             What::Disconnected(_) if matches!(self.stage, Stage::Waiting(_)) => self.stage = Stage::Joining,
-            What::Handset(_) | What::Disconnected(_) | What::Refused { .. } | What::Ended(..) => {}
+            What::Handset(_) | What::Mail(_) | What::Disconnected(_) | What::Refused { .. } | What::Ended(..) => {}
         }
     }
 

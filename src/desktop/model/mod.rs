@@ -247,6 +247,8 @@ impl Model {
                 }
                 self.tell(Note::Refused(reason), now);
             }
+            // The window has no mailbox.
+            Fact::Unit(What::Mail(_)) => {}
             Fact::Unit(What::Ended(end, _)) => {
                 self.link_down(None, now);
                 self.link = Link::Over(if let End::GaveUp(reason) = end { reason } else { Reason::Closed });

@@ -235,7 +235,11 @@ fn view_changes(unit: &Radio, mark: usize) -> Vec<(Instant, bool)> {
     let log = unit.log.lock().expect("no panic");
     let far_side = log.events.iter().skip(mark).filter_map(|happened| match &happened.what {
         client::What::Handset(Event::FarSide(far)) => Some((Instant::from_std(happened.at), far.present)),
-        client::What::Handset(_) | client::What::Disconnected(_) | client::What::Refused { .. } | client::What::Ended(..) => None,
+        client::What::Handset(_)
+        | client::What::Mail(_)
+        | client::What::Disconnected(_)
+        | client::What::Refused { .. }
+        | client::What::Ended(..) => None,
     });
     let mut changes: Vec<(Instant, bool)> = Vec::new();
     for (at, present) in far_side {

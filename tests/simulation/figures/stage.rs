@@ -54,7 +54,7 @@ pub(crate) async fn told<T>(radio: &Radio, from: usize, pick: impl Fn(&Event) ->
     loop {
         let found = radio.log.lock().expect("no panic").events.iter().skip(from).find_map(|happened| match &happened.what {
             What::Handset(event) => Some((Instant::from_std(happened.at), pick(event)?)),
-            What::Disconnected(_) | What::Refused { .. } | What::Ended(..) => None,
+            What::Mail(_) | What::Disconnected(_) | What::Refused { .. } | What::Ended(..) => None,
         });
         if found.is_some() || Instant::now() > by {
             return found;

@@ -67,6 +67,7 @@ impl Side {
     pub(super) fn is_bad_news(&self, happened: &Happened, output: &Output) -> Result<bool, Trouble> {
         let bad = match &happened.what {
             What::Disconnected(_) | What::Refused { .. } => true,
+            What::Mail(_) => false,
             What::Handset(event) => {
                 matches!(event, Event::Denied(..) | Event::Revoked(..) | Event::AffiliateRefused(..) | Event::Queued(..))
             }

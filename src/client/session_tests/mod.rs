@@ -1,5 +1,7 @@
 //! The unit against a gateway that follows a script, over real QUIC in virtual time.
 
+mod mail;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -72,7 +74,11 @@ impl Scene {
     }
 
     fn unit(&self, gateways: &[&str]) -> Unit {
-        let settings = Settings {
+        Unit::start(self.settings(gateways), Arc::new(self.sockets(UNIT)), 3, Arc::clone(&self.clock))
+    }
+
+    fn settings(&self, gateways: &[&str]) -> Settings {
+        Settings {
             own: self.own(Kind::Unit, "maas-12"),
             trust: self.trust(),
             gateways: gateways.iter().map(|addr| addr.parse().unwrap()).collect(),
@@ -80,8 +86,7 @@ impl Scene {
             rate_kbps: 128,
             connect_timeout: Duration::from_secs(5),
             keys: Keys::simulated(2),
-        };
-        Unit::start(settings, Arc::new(self.sockets(UNIT)), 3, Arc::clone(&self.clock))
+        }
     }
 }
 
@@ -185,7 +190,7 @@ async fn event(unit: &mut Unit, fits: impl Fn(&Event) -> bool) -> Event {
         match unit.events.recv().await.expect("the unit lives").what {
             What::Handset(event) if fits(&event) => return event,
             What::Ended(end, _) => panic!("ended: {end:?}"),
-            What::Handset(_) | What::Refused { .. } | What::Disconnected(_) => {}
+            What::Handset(_) | What::Mail(_) | What::Refused { .. } | What::Disconnected(_) => {}
         }
     }
 }
