@@ -67,7 +67,7 @@ impl By {
 }
 
 /// One border of two ports, and who may dial it.
-struct Border {
+pub(super) struct Border {
     net: Net,
     issued: [Authority; 2],
     clock: transport::Clock,
@@ -75,7 +75,7 @@ struct Border {
 }
 
 impl Border {
-    fn new(seed: u64, link: Link) -> Self {
+    pub(super) fn new(seed: u64, link: Link) -> Self {
         let net = Net::new(seed);
         net.set_default(link);
         let authority = |code| Authority::generate(code).expect("a valid name");
@@ -99,7 +99,7 @@ impl Border {
     }
 
     /// A connection from nl to be under this controller; every one passes the same two links.
-    async fn connect(&mut self, by: Option<Congestion>) -> (Connection, Connection, Endpoint, Dialer) {
+    pub(super) async fn connect(&mut self, by: Option<Congestion>) -> (Connection, Connection, Endpoint, Dialer) {
         self.ports += 1;
         let address = std::net::SocketAddr::from(([10, 0, 0, 2], 7_100 + self.ports));
         let keys = |seed| Keys::simulated(seed);
