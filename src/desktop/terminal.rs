@@ -21,10 +21,12 @@ use crate::tones::{Pack, Tone};
 
 /// Wishes of the window and the sources of push-to-talk that wait. Full: whoever wishes waits, for a release must never be lost.
 pub const WISHES_MAX: usize = 256;
-/// How often the devices are asked.
-const BEAT: Duration = Duration::from_millis(10);
+/// How often the devices are asked: while there is sound to move, and while there is none.
+const BEATS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(20));
 /// Sound that waits at the loudspeaker, 40 ms: the devices' callbacks come irregularly.
 const AHEAD: usize = 640;
+/// Silence before sound, 10 ms.
+const CUSHION: usize = 160;
 /// How often the counters are read.
 const COUNT: Duration = Duration::from_secs(2);
 /// How often the levels are shown while something is heard or spoken.
@@ -179,8 +181,7 @@ impl Terminal {
 
     /// Runs until it is told to end, or nobody is left who could tell; `changed` is called when there is something new to draw.
     pub async fn run(mut self, mut wishes: mpsc::Receiver<Wish>, changed: impl Fn() + Send) {
-        let mut beat = time::interval(BEAT);
-        beat.set_missed_tick_behavior(time::MissedTickBehavior::Skip);
+        let mut beat = Instant::now();
         let mut count = time::interval(COUNT);
         while !self.ended {
             let explained = self.explain.map(|(_, until)| until);
@@ -191,11 +192,14 @@ impl Terminal {
                 happened = self.unit.events.recv() => Woken::Happened(happened),
                 heard = self.unit.ear.recv() => Woken::Heard(heard),
                 () = until(due), if due.is_some() => Woken::Time,
-                _ = beat.tick() => Woken::Time,
+                () = time::sleep_until(beat.into()) => Woken::Time,
                 _ = count.tick() => Woken::Counted,
             };
             let now = Instant::now();
-            let mut news = !matches!(woken, Woken::Time | Woken::Heard(_));
+            if beat <= now {
+                beat = now + if self.mouth.open.is_some() || self.mixer.is_busy() { BEATS.0 } else { BEATS.1 };
+            }
+            let mut news = !matches!(woken, Woken::Time | Woken::Heard(_) | Woken::Counted);
             match woken {
                 Woken::Wish(Some(Wish::Gesture(gesture))) => self.model.gesture(gesture, now),
                 Woken::Wish(Some(Wish::Fact(fact))) => self.model.fact(*fact, now),
@@ -206,14 +210,16 @@ impl Terminal {
                 }
                 Woken::Happened(None) => {
                     // The last event has been told; without the unit only the window is left.
-                    time::sleep(BEAT).await;
+                    time::sleep(BEATS.1).await;
                 }
                 Woken::Heard(Some(heard)) => self.hear(&heard),
                 Woken::Heard(None) | Woken::Time => {}
                 Woken::Counted => {
                     (self.record)(Entry::Counted(self.audio.counts()));
                     if let Some(report) = self.unit.handle.report().await {
+                        let before = self.model.quality();
                         self.model.fact(Fact::Counted(Box::new(report)), now);
+                        news = self.model.quality() != before;
                     }
                 }
             }
@@ -363,6 +369,10 @@ impl Terminal {
 
     /// Keeps the loudspeaker a little ahead.
     fn play(&mut self, now: Instant) {
+        // Wherever nothing waits, a little silence first, or the device would be hungry before every frame that comes a moment late.
+        if self.mixer.is_busy() && self.audio.waiting() == 0 {
+            self.audio.play(&[0; CUSHION]);
+        }
         while self.audio.waiting() < AHEAD {
             let model = &self.model;
             let Some(frame) = self.mixer.mix(|talkgroup| model.volume(talkgroup, now), model.steady_tone()) else {

@@ -216,7 +216,7 @@ impl Model {
             (true, ..) => Some(FRAME),
             (false, true, _) => Some(BLINK),
             (false, false, true) => Some(CLOCK),
-            (false, false, false) => None,
+            (false, false, false) => self.talkers.front().map(|_| AGO),
         };
         [pace.map(|pace| now + pace), self.poll_timeout(now)].into_iter().flatten().min()
     }
@@ -226,5 +226,7 @@ impl Model {
 const FRAME: Duration = Duration::from_millis(33);
 /// Half a period of an unacknowledged emergency: 2 Hz.
 pub const BLINK: Duration = Duration::from_millis(250);
+/// How long ago somebody talked.
+const AGO: Duration = Duration::from_secs(10);
 /// Clocks that count seconds.
 const CLOCK: Duration = Duration::from_millis(250);

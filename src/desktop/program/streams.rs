@@ -43,6 +43,8 @@ pub(crate) struct Pulse {
     pub(crate) late: AtomicU64,
     /// Samples that found no room.
     pub(crate) lost: AtomicU64,
+    /// Times that sound went on after less than [`QUIET_MS`] without a sample: it ran dry in its midst.
+    pub(crate) dry: AtomicU64,
     /// Gaps of which the back-end told.
     pub(crate) gaps: AtomicU64,
     /// The back-end gave up.
@@ -56,7 +58,7 @@ impl Pulse {
     fn new() -> Arc<Self> {
         let (zero, none) = (AtomicU64::default, AtomicBool::default());
         let start = Instant::now();
-        Arc::new(Self { calls: zero(), late: zero(), lost: zero(), gaps: zero(), broken: none, onset_us: zero(), start })
+        Arc::new(Self { calls: zero(), late: zero(), lost: zero(), dry: zero(), gaps: zero(), broken: none, onset_us: zero(), start })
     }
 
     /// When sound last began.
@@ -71,12 +73,14 @@ struct Watch {
     pulse: Arc<Pulse>,
     hz: u32,
     quiet: u32,
+    /// Samples that were not there since the last one that was.
+    starved: u32,
     began: Instant,
 }
 
 impl Watch {
     fn new(pulse: &Arc<Pulse>, hz: u32) -> Self {
-        Self { pulse: Arc::clone(pulse), hz, quiet: QUIET_MS * hz / 1_000, began: pulse.start }
+        Self { pulse: Arc::clone(pulse), hz, quiet: QUIET_MS * hz / 1_000, starved: u32::MAX, began: pulse.start }
     }
 
     fn begin(&mut self) {
@@ -93,6 +97,20 @@ impl Watch {
             let us = self.began.saturating_duration_since(self.pulse.start).as_micros();
             self.pulse.onset_us.store(u64::try_from(us).unwrap_or(u64::MAX), Ordering::Relaxed);
         }
+    }
+
+    /// What is played: the next sample, or silence in the place of one that is not there.
+    fn next(&mut self, sample: Option<f32>) -> f32 {
+        match sample {
+            None => self.starved = self.starved.saturating_add(1),
+            Some(_) if (1..QUIET_MS * self.hz / 1_000).contains(&std::mem::take(&mut self.starved)) => {
+                self.pulse.dry.fetch_add(1, Ordering::Relaxed);
+            }
+            Some(_) => {}
+        }
+        let sample = sample.unwrap_or(0.0);
+        self.sample(sample);
+        sample
     }
 
     fn end(&self, frames: usize) {
@@ -219,8 +237,7 @@ where
     let callback = move |data: &mut [T], _: &_| {
         watch.begin();
         for frame in data.chunks_mut(channels) {
-            let sample = ring.pop().unwrap_or(0.0);
-            watch.sample(sample);
+            let sample = watch.next(ring.pop().ok());
             frame.fill(T::from_sample(sample));
         }
         watch.end(data.len() / channels);

@@ -49,6 +49,11 @@ impl Mixer {
         !self.again.is_empty()
     }
 
+    /// Whether there is something to hear.
+    pub fn is_busy(&self) -> bool {
+        !self.tone.is_empty() || !self.again.is_empty() || self.voices.values().any(|waiting| !waiting.is_empty())
+    }
+
     /// A tone, instead of what is left of the one before.
     pub fn sound(&mut self, tone: Tone) {
         (self.tone, self.steady) = (self.pack.samples(tone).into(), None);

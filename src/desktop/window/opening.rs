@@ -1,6 +1,7 @@
 //! The first start: which configuration is opened, and what is wrong with the one that was tried.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use eframe::egui::{Align, Key, Layout, Role, TextEdit, Ui, WidgetInfo, vec2};
 
@@ -10,6 +11,9 @@ use crate::words::{Language, Words};
 
 /// Width of the text, in points.
 const WIDTH: f32 = 640.0;
+
+/// How often the page is drawn though nothing happens.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// See the module.
 #[derive(Debug)]
@@ -38,6 +42,8 @@ impl Opening {
         if !std::mem::replace(&mut self.dressed, true) {
             style::apply(ui.ctx(), self.theme);
         }
+        // A screen reader that comes later must not wait for somebody to touch the page.
+        ui.ctx().request_repaint_after(AGAIN);
         ui.painter().rect_filled(ui.max_rect(), 0, colour(self.theme.ground().window));
         let dropped = ui.input(|input| input.raw.dropped_files.first().map(|file| file.path().to_owned()));
         let mut opens = false;
