@@ -20,6 +20,8 @@ SCREEN = (1600, 960)
 """Twice the smallest window."""
 START_S = 10.0
 """Each server of the desk answers within this time."""
+COOKIE_BYTES = 256
+"""Clients of the sound server that know no cookie are turned away; the window would take ALSA instead."""
 READER = "/usr/bin/python3"
 """The system's Python: the accessibility library is a package of the system."""
 
@@ -36,7 +38,7 @@ BUS = """<busconfig>
 """
 """No service is started by asking for it: what runs is what was started here."""
 
-SOUND = """load-module module-native-protocol-unix auth-anonymous=1 socket={path}
+SOUND = """load-module module-native-protocol-unix auth-cookie={cookie} socket={path}
 load-module module-null-sink sink_name=card rate=48000 channels=2 channel_map=front-left,front-right
 load-module module-remap-sink sink_name=mouth master=card channels=1 channel_map=mono master_channel_map=front-left remix=no
 load-module module-remap-sink sink_name=speaker master=card channels=1 channel_map=mono master_channel_map=front-right remix=no
@@ -71,6 +73,7 @@ class Desk:
             "XDG_CONFIG_HOME": str(self.folder / "config"),
             "XDG_STATE_HOME": str(self.folder / "state"),
             "PULSE_SERVER": f"unix:{sound}",
+            "PULSE_COOKIE": str(self.folder / "cookie"),
             "DBUS_SESSION_BUS_ADDRESS": f"unix:path={session}",
             "DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={session}",
         }
@@ -79,7 +82,9 @@ class Desk:
         await self._server("bus", "dbus-daemon", "--nofork", f"--config-file={self.folder / 'bus.conf'}")
         await self._appears(session, "the session bus")
         await self._server("accessibility", _launcher(), "--launch-immediately", "--a11y=1", "--screen-reader=1")
-        (self.folder / "sound.pa").write_text(SOUND.format(path=sound))
+        cookie = self.folder / "cookie"
+        cookie.write_bytes(os.urandom(COOKIE_BYTES))
+        (self.folder / "sound.pa").write_text(SOUND.format(path=sound, cookie=cookie))
         quiet = ("--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1", "--disallow-exit", "-n", "-F", self.folder / "sound.pa")
         await self._server("sound", "pulseaudio", *quiet)
         await self._appears(sound, "the sound server")

@@ -12,8 +12,8 @@ from terminal import Terminal
 TURN_S = 8.0
 IDLE_S = 30.0
 COUNTS = ("calls", "late", "lost", "dry", "gaps")
-IDLE_FRAMES_PER_S = 1.0
-"""An idle window is drawn for a reason only: the counters of the link, read every two seconds."""
+IDLE_FRAMES_PER_S = 0.5
+"""An idle window is drawn for a reason only: every ten seconds it says anew how long ago somebody talked, and the toolkit draws twice."""
 
 
 @dataclass
@@ -44,6 +44,7 @@ class Endured:
 
 async def run(gallery: Gallery, terminal: Terminal, minutes: int) -> Endured:
     """Talks and listens by turns."""
+    gallery.terminal = terminal
     await asyncio.sleep(4.0)
     before = _counted(terminal)
     loop = asyncio.get_running_loop()

@@ -9,7 +9,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +26,8 @@ COMES_S = 4.0
 HEALS_S = 20.0
 FLEETING_S = 1.0
 TRIES = 5
+LOUD_PERCENT = 10.0
+"""A meter that moves shows so much of a voice."""
 ME = "be/unit/lux-1"
 FAR = "nl/unit/maas-12"
 MARGIN = 12
@@ -81,6 +83,7 @@ class Gallery:
         self.stage, self.desk, self.far, self.near, self.out = stage, desk, far, near, out
         self.moments: list[Moment] = []
         self.theme = ""
+        self.terminal: Terminal
         self._talks = 0
 
     async def play(self, terminal: Terminal, theme: str) -> None:
@@ -88,7 +91,7 @@ class Gallery:
         self.terminal, self.theme = terminal, theme
         self.moments = []
         (self.out / theme).mkdir(parents=True)
-        for act in (self.voice, self.others, self.refusals, self.emergencies, self.border):
+        for act in (self.voice, self.others, self.refusals, self.emergencies, self.page, self.border):
             await act()
             self.stage.check()
         self.compare_colours()
@@ -134,7 +137,7 @@ class Gallery:
     async def emergencies(self) -> None:
         """The own one from the ring to its end, and that of somebody else."""
         await self.terminal.hold("EMERGENCY:")
-        arming = await self.look("EMERGENCY: Keep holding", quick=True)
+        arming = await self.seen("EMERGENCY: Keep holding", "", Seen(joined=True), None, 0.7, quick=True)
         mine = Seen(ME, "emergency", ME, joined=True)
         await self.catch("own-emergency", "emergency", "ON AIR: Heard on all sides", foot="Received by the gateway", far=mine)
         await self.terminal.let_go()
@@ -148,6 +151,19 @@ class Gallery:
             await self.terminal.click("Acknowledge")
             await self.catch("emergency-seen", "emergency", "RECEIVING", far=theirs)
         await self.catch("emergency-over", "free", "FREE", far=Seen(joined=True))
+
+    async def page(self) -> None:
+        """Devices and keys, with a meter that moves while one speaks."""
+        await self.terminal.click("Settings")
+        level, heard = "Speak: level of the microphone", 0.0
+        async with self.speaking():
+            await asyncio.sleep(1.0)
+            await self.catch("settings", "free", "FREE", foot=level, far=Seen(joined=True))
+            for _ in range(10):
+                heard = max(heard, (await self.terminal.node(level)).get("value", 0.0))
+        if heard < LOUD_PERCENT:
+            self.moments[-1].wrong.append(f"the meter stands at {heard} % while somebody speaks")
+        await self.terminal.click("Done")
 
     async def border(self) -> None:
         """The border is cut, heals; the own gateway stops to answer, and comes back."""
@@ -225,13 +241,21 @@ class Gallery:
         """What is said."""
         return self.stage.folder / "in" / f"{name}.wav"
 
+    @asynccontextmanager
+    async def speaking(self) -> AsyncIterator[None]:
+        """While somebody speaks into the microphone."""
+        voice = await self.stage.start("paplay", "--device=mouth", self.clip("speech"), env=self.desk.environment)
+        try:
+            yield
+        finally:
+            with suppress(ProcessLookupError):
+                voice.terminate()
+            await voice.wait()
+
     async def say(self, seconds: float) -> None:
         """Speaks into the microphone for so long."""
-        voice = await self.stage.start("paplay", "--device=mouth", self.clip("speech"), env=self.desk.environment)
-        await asyncio.sleep(seconds)
-        if voice.returncode is None:
-            voice.terminate()
-        await voice.wait()
+        async with self.speaking():
+            await asyncio.sleep(seconds)
 
     async def wait_for(self, holds: Callable[[], bool], within_s: float, what: str) -> None:
         """Waits until it holds."""

@@ -23,8 +23,8 @@ APPEARS_S = 15.0
 class Terminal:
     """A running window."""
 
-    def __init__(self, desk: Desk, name: str, config: Path, *options: str, scale: int = 1) -> None:
-        """A window that has not been started; `name` is one of the cast."""
+    def __init__(self, desk: Desk, name: str, config: Path | None, *options: str, scale: int = 1) -> None:
+        """A window that has not been started; `name` is one of the cast. Without `config` it asks for one."""
         self.desk, self.member, self.config, self.options, self.scale = desk, CAST[name], config, options, scale
         self.events: list[dict[str, Any]] = []
         self.environment = desk.environment | {"WINIT_X11_SCALE_FACTOR": str(scale)}
@@ -33,9 +33,15 @@ class Terminal:
 
     async def start(self) -> None:
         """Returns once it can be read and has the keyboard."""
+        await self.appear()
+        await self.ready()
+
+    async def appear(self) -> None:
+        """Starts it; returns once it can be read."""
         log = (self.desk.folder / f"terminal-{self.member.name}.log").open("ab")
         program = self.desk.stage.binaries / "talkbridge-ptt"
-        command = ("--config", self.config, "--json", *self.options)
+        config = ("--config", self.config) if self.config else ()
+        command = (*config, "--json", *self.options)
         options = {"stdout": PIPE, "stderr": log, "env": self.environment}
         self._process = await self.desk.stage.start(program, *command, **options)
         self._pump = asyncio.create_task(self._follow())
@@ -47,6 +53,9 @@ class Terminal:
             raise StageError(f"the window could not be read after {APPEARS_S:.0f} s; see {self.desk.folder}")
         self.window = (await self.desk.command("xdotool", "search", "--onlyvisible", "--pid", self.pid)).split()[0]
         await self.focus()
+
+    async def ready(self) -> None:
+        """Waits until its keys talk."""
         for _ in range(round(APPEARS_S / 0.1)):
             if any("Push-to-talk by: Key" in node["name"] for node in await self.tree()):
                 return

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import delay
 import endurance
+import hands
 import speech
 from cast import CAST
 from desk import Desk
@@ -100,6 +101,9 @@ class Trial:
                 await terminal.start()
                 try:
                     await self.gallery.play(terminal, label)
+                    if label == self.options.rounds[0]:
+                        await hands.sources(self.gallery)
+                        await hands.losses(self.gallery)
                 finally:
                     await terminal.stop()
                     self.wrong += [f"{label} {moment.name}: {wrong}" for moment in self.gallery.moments for wrong in moment.wrong]
@@ -111,9 +115,10 @@ class Trial:
     async def delay(self) -> None:
         """Mouth to ear between two windows."""
         async with asyncio.timeout(ROUND_S):
-            talker = self.terminal("lux-1", "--permit", "instant", "--loudspeaker", "elsewhere")
-            listener = self.terminal("maas-12", "--microphone", "elsewhere.monitor")
-            listener.environment |= {"XDG_RUNTIME_DIR": str(self.desk.folder / "second")}
+            talker = self.terminal("lux-1", "--permit", "instant")
+            talker.environment |= {"PULSE_SINK": "elsewhere"}
+            listener = self.terminal("maas-12")
+            listener.environment |= {"PULSE_SOURCE": "elsewhere.monitor", "XDG_RUNTIME_DIR": str(self.desk.folder / "second")}
             (self.desk.folder / "second").mkdir(mode=0o700)
             await listener.start()
             await talker.start()
