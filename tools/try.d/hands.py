@@ -1,4 +1,4 @@
-"""What else a hand can do, and what can be lost while it presses: command and pedal, screen lock, sleep, the microphone.
+"""What else a hand can do, and what can be lost while it presses: command and pedal, screen lock, sleep, the microphone; the first start.
 
 Standard library only.
 """
@@ -7,6 +7,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from gallery import ME, Gallery, Seen
+from picture import Picture
+from stage import StageError
+from terminal import Terminal
 
 PEDAL = "191"
 """X11's code of F13, which pedals send."""
@@ -54,3 +57,35 @@ def _signal(gallery: Gallery, what: str, holds: bool) -> Callable[[], Awaitable[
         await gallery.desk.command("dbus-send", "--session", "--type=signal", *what.split(), f"boolean:{str(holds).lower()}")
 
     return send
+
+
+async def first_start(gallery: Gallery, terminal: Terminal, config: str) -> None:
+    """The window asks for a configuration, says what is wrong with a bad one, and goes on to devices and key with a good one."""
+    desk, out = gallery.desk, gallery.out / "first-start"
+    out.mkdir(parents=True)
+    await terminal.appear()
+    for name, path, told in (
+        ("0-nothing", None, "This terminal has no configuration yet"),
+        ("1-wrong", f"{config}x", "cannot be read"),
+        ("2-set-up", config, "Speak: level of the microphone"),
+    ):
+        if path:
+            await desk.command("xdotool", "key", "Tab")
+            await desk.command("xdotool", "key", "ctrl+a")
+            await desk.command("xdotool", "type", "--delay", "2", path)
+            await desk.command("xdotool", "key", "Return")
+        await _says(terminal, told)
+        await asyncio.sleep(0.3)
+        Picture.of_screen(desk.frame_buffer.read_bytes(), 800, 480).png(out / f"{name}.png")
+        print(f"  {'first':9} {name:20} agrees", flush=True)
+    await terminal.ready()
+
+
+async def _says(terminal: Terminal, told: str) -> None:
+    nodes = []
+    for _ in range(100):
+        nodes = await terminal.tree()
+        if any(told in node["name"] for node in nodes):
+            return
+        await asyncio.sleep(0.05)
+    raise StageError(f"first start: the window does not say '{told}' but {[node['name'] for node in nodes if node['name']]}")

@@ -107,10 +107,21 @@ class Trial:
                 finally:
                     await terminal.stop()
                     self.wrong += [f"{label} {moment.name}: {wrong}" for moment in self.gallery.moments for wrong in moment.wrong]
+        if self.options.rounds:
+            await self.first_start()
         if not self.options.no_delay:
             await self.delay()
         if self.options.minutes:
             await self.endure()
+
+    async def first_start(self) -> None:
+        """The window of somebody who has no configuration yet."""
+        terminal = Terminal(self.desk, "lux-1", None)
+        async with asyncio.timeout(ROUND_S):
+            try:
+                await hands.first_start(self.gallery, terminal, str(self.folder / "be" / "units" / "lux-1-window.toml"))
+            finally:
+                await terminal.stop()
 
     async def delay(self) -> None:
         """Mouth to ear between two windows."""

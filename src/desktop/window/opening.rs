@@ -65,16 +65,10 @@ impl Opening {
         ui.spacing_mut().item_spacing.y = 12.0;
         ui.heading(self.words.say("opening-title"));
         ui.label(self.words.say("opening-what"));
-        let name = self.words.say("opening-file");
-        let field = ui.add(TextEdit::singleline(&mut self.path).desired_width(f32::INFINITY).margin(vec2(8.0, 8.0)));
-        field.widget_info(|| {
-            let mut info = WidgetInfo::text_edit(true, "", &self.path, "");
-            info.label = Some(name.clone());
-            info
-        });
-        if self.path.is_empty() && self.wrong.is_none() && !field.has_focus() {
-            field.request_focus();
-        }
+        let label = ui.label(self.words.say("opening-file"));
+        let edit = TextEdit::singleline(&mut self.path).desired_width(f32::INFINITY).margin(vec2(8.0, 8.0));
+        let field = ui.add(edit).labelled_by(label.id);
+        // Nothing asks for the focus here: a screen reader's tree whose focus comes before its nodes is dropped whole.
         let entered = field.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
         let button = ui.add_enabled(!self.path.trim().is_empty(), eframe::egui::Button::new(self.words.say("opening-open")));
         let clicked = button.clicked();

@@ -141,7 +141,9 @@ fn first(language: Language, theme: Theme, wrong: Option<&str>) -> egui_kittest:
 #[test]
 fn without_a_configuration_one_is_opened_and_what_is_wrong_with_it_is_told() {
     let mut harness = first(Language::English, Theme::Dark, None);
-    harness.get_by_label("Configuration file").type_text("/media/stick/unit.toml");
+    harness.get_by_role_and_label(Role::TextInput, "Configuration file").focus();
+    harness.run();
+    harness.get_by_role_and_label(Role::TextInput, "Configuration file").type_text("/media/stick/unit.toml");
     harness.run();
     harness.get_by_label("Open").click();
     harness.run();
