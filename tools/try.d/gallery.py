@@ -26,6 +26,8 @@ COMES_S = 4.0
 HEALS_S = 20.0
 FLEETING_S = 1.0
 TRIES = 5
+DRAWN_S = 0.05
+"""So long the drawing of the smallest window takes at most."""
 LOUD_PERCENT = 10.0
 """A meter that moves shows so much of a voice."""
 ME = "be/unit/lux-1"
@@ -304,6 +306,8 @@ class Gallery:
         Where it must be quick, only what the nodes say is new in the tree, not their places.
         """
         before = await self.terminal.tree(names_only=True)
+        # The tree is told before the picture is on the screen, and without a graphics card that takes its time.
+        await asyncio.sleep(DRAWN_S * self.terminal.scale)
         width, height = (self.terminal.scale * side for side in SMALLEST)
         picture = Picture.of_screen(self.desk.frame_buffer.read_bytes(), width, height)
         after = await self.terminal.tree(names_only=quick)

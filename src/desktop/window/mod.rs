@@ -163,7 +163,7 @@ impl Window {
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             ui.spacing_mut().item_spacing.x = GAP;
             let open = scene.model.setup().open;
-            if ui.selectable_label(open, self.words.say(if open { "setup-done" } else { "setup" })).clicked() {
+            if ui.button(self.words.say(if open { "setup-done" } else { "setup" })).clicked() {
                 scene.gestures.push(Gesture::SetUp(!open));
             }
             let theme = format!("{}: {}", self.words.say("theme"), self.words.say(self.theme.key()));
