@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use engine::hub::{Caller, Event, Fanout, Hub, Output};
 use engine::sched::line::Sound;
 use engine::sched::words::Word;
+use store::Answer;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::yield_now;
 use tokio::time::{Instant as TokioInstant, MissedTickBehavior, interval, sleep_until};
@@ -26,7 +27,8 @@ use wire::{Epoch, Identity, Reason, SessionId};
 use crate::config::Config;
 use crate::dialling::{Dialling, PeerState};
 use crate::ledger::Ledger;
-use crate::link::{Link, NewLink, Offer};
+use crate::link::{Arrivals, Link, NewLink, Offer};
+use crate::office::{Messages, Office};
 use crate::plan::plan_of;
 use crate::refusals::Refusals;
 use crate::report::Reporter;
@@ -36,6 +38,8 @@ use crate::sweep::{SLICE_EVERY, Sweep};
 pub(crate) const INPUTS_MAX: usize = 64;
 /// Messages and datagrams of all links that wait for the driver. Full: datagrams are dropped and counted, messages wait.
 const INBOUND_MAX: usize = 4_096;
+/// Items of short data that wait for the driver; then their streams wait.
+const DATA_MAX: usize = 512;
 /// Inbound items handled in one turn before timers and other inputs are looked at again.
 const BATCH: usize = 64;
 /// How often the status is published.
@@ -87,8 +91,10 @@ pub(crate) struct Driver {
     pub(crate) peers: BTreeMap<Identity, watch::Sender<PeerState>>,
     /// Starts and stops dialling tasks when the configuration changes.
     pub(crate) dialling: Dialling,
-    links: Links,
+    pub(crate) links: Links,
     ledger: Ledger,
+    /// Short data, if there is a store.
+    pub(crate) office: Option<Office>,
     next_session: u64,
     sweep: Sweep,
     refusals: Refusals,
@@ -104,6 +110,7 @@ enum Woken {
     Tick,
     Slice,
     Inbound,
+    Stored(Answer),
 }
 
 impl Driver {
@@ -129,6 +136,7 @@ impl Driver {
             dialling,
             links: BTreeMap::new(),
             ledger: Ledger::default(),
+            office: None,
             next_session: 1,
             sweep: Sweep::default(),
             refusals: Refusals::default(),
@@ -138,8 +146,12 @@ impl Driver {
     }
 
     /// Runs until drained or until every sender of `inputs` is gone.
-    pub(crate) async fn run(mut self, mut inputs: mpsc::Receiver<Input>) {
+    pub(crate) async fn run(mut self, mut inputs: mpsc::Receiver<Input>, short_data: Option<(Messages, OwnIdentity)>) {
         let (inbound_sender, mut inbound) = mpsc::channel(INBOUND_MAX);
+        let (data_sender, mut data) = mpsc::channel(DATA_MAX);
+        let arrivals = Arrivals { inbound: inbound_sender, data: data_sender };
+        // Gone before the office, whose end waits for the store: its last answers are for nobody.
+        let mut answers = self.open_office(short_data);
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut slice = interval(SLICE_EVERY);
@@ -147,7 +159,7 @@ impl Driver {
         self.dialling.renew(&self.config, &mut self.peers);
         let mut turned = TokioInstant::now();
         loop {
-            let deadline = self.hub.poll_timeout().map(|(at, _)| TokioInstant::from_std(at));
+            let deadline = self.poll_timeout().map(TokioInstant::from_std);
             // The rare before the frequent: a flood of links holds up neither the operator nor a revocation.
             let mut first = None;
             let woken = tokio::select! {
@@ -157,6 +169,11 @@ impl Driver {
                 _ = tick.tick() => Woken::Tick,
                 _ = slice.tick(), if !self.sweep.is_over() => Woken::Slice,
                 Some(item) = inbound.recv() => {
+                    first = Some(item);
+                    Woken::Inbound
+                }
+                Some(answer) = answers.recv() => Woken::Stored(answer),
+                Some(item) = data.recv() => {
                     first = Some(item);
                     Woken::Inbound
                 }
@@ -175,7 +192,7 @@ impl Driver {
                 Woken::Deadline => {
                     // What has arrived comes before the time: a timer must not fire for want of what lies in the queue.
                     self.take(&mut inbound, INBOUND_MAX);
-                    self.hub.handle_timeout(TokioInstant::now().into_std());
+                    self.handle_timeout();
                 }
                 Woken::Input(Some(Input::Drain(done))) => {
                     self.drain(&mut inbound).await;
@@ -183,15 +200,18 @@ impl Driver {
                     let _ = done.send(());
                     return;
                 }
-                Woken::Input(Some(input)) => self.handle_input(input, &inbound_sender),
+                Woken::Input(Some(input)) => self.handle_input(input, &arrivals),
                 Woken::Input(None) => return,
                 Woken::Tick => self.handle_tick(),
                 Woken::Slice => self.judge_slice(),
                 Woken::Inbound => {}
+                Woken::Stored(answer) => self.stored(answer),
             }
             self.carry_out();
-            // Nor does a flood of callers hold up the links.
+            // Nor does a flood of callers hold up the links, nor short data voice.
             self.take(&mut inbound, BATCH);
+            self.take_answers(&mut answers, BATCH);
+            self.take(&mut data, BATCH);
             turned = TokioInstant::now();
         }
     }
@@ -226,10 +246,13 @@ impl Driver {
     fn handle_inbound(&mut self, session: SessionId, item: Inbound) {
         let now = TokioInstant::now().into_std();
         match item {
-            Inbound::Message(message) => self.hub.handle_message(session, message, now),
+            Inbound::Message(message) => {
+                self.watch_leaving(session, &message);
+                self.hub.handle_message(session, message, now);
+            }
             Inbound::Datagram(bytes, arrived) => self.hub.handle_datagram_of(session, bytes, arrived, now),
-            // The capability is not offered, so no data stream can be opened.
-            Inbound::Data(..) | Inbound::DataLeft(..) => {}
+            Inbound::Data(lane, item) => self.data(session, lane, item, now),
+            Inbound::DataLeft(lane, bytes) => self.data_left(session, lane, bytes),
             Inbound::Closed(reason) => {
                 self.links.remove(&session);
                 self.hub.handle_closed(session, reason, now);
@@ -238,7 +261,7 @@ impl Driver {
         self.carry_out();
     }
 
-    fn handle_input(&mut self, input: Input, inbound: &mpsc::Sender<(SessionId, Inbound)>) {
+    fn handle_input(&mut self, input: Input, arrivals: &Arrivals) {
         let now = TokioInstant::now().into_std();
         match input {
             Input::Link(new) => {
@@ -252,7 +275,7 @@ impl Driver {
                     state.send_replace(PeerState::Up);
                 }
                 let tally = self.ledger.open(&caller.identity);
-                self.links.insert(session, Link::start(session, *new, rate, tally, inbound.clone()));
+                self.links.insert(session, Link::start(session, *new, rate, tally, arrivals.clone()));
                 // Trust may have changed since the handshake.
                 self.sweep.extend([session]);
                 self.hub.handle_connected(session, caller, dialled, connected);
@@ -265,6 +288,7 @@ impl Driver {
             Input::Apply(new) => {
                 let (config, own) = *new;
                 self.hub.handle_plan(plan_of(&config), now);
+                self.renew_office(&config, &own);
                 self.config = config;
                 self.dialling.set_own_identity(own);
                 self.dialling.renew(&self.config, &mut self.peers);
@@ -305,7 +329,8 @@ impl Driver {
         if let Some(untold) = self.refusals.take_untold(now) {
             self.reporter.refused_untold(untold);
         }
-        self.reporter.publish(&self.hub.status(now), &self.links, &self.ledger.totals());
+        self.office_tick(now);
+        self.reporter.publish(&self.hub.status(now), &self.links, &self.ledger.totals(), self.office.as_ref());
     }
 
     /// Ends the sessions whose certificate has run out; only dates are compared, nothing is verified.
@@ -333,7 +358,7 @@ impl Driver {
     // === Out ===
 
     /// Carries out everything the hub has said.
-    fn carry_out(&mut self) {
+    pub(crate) fn carry_out(&mut self) {
         let now = TokioInstant::now().into_std();
         // More than one round when a link that did not keep up loses its session in the first.
         while self.hub.has_output() {
@@ -351,8 +376,10 @@ impl Driver {
             {
                 state.send_replace(PeerState::Down(self.hub.held_until(identity, now)));
             }
+            self.watch_session(&event, now);
             self.reporter.event(event);
         }
+        self.carry_out_data(now);
     }
 
     fn carry_out_round(&mut self, now: Instant) {
@@ -361,6 +388,7 @@ impl Driver {
         while let Some(output) = self.hub.poll_output() {
             match output {
                 Output::Control(session, message) => {
+                    self.watch_joining(session, &message);
                     let is_unit = self.links.get(&session).is_some_and(|link| link.port == Port::Units);
                     let word = if is_unit { Word::to_unit(&message) } else { Word::from(&message) };
                     messages.entry(session).or_default().push(word);

@@ -20,6 +20,7 @@ use wire::Epoch;
 use crate::config::Config;
 use crate::dialling::{Dialling, Means};
 use crate::driver::{Driver, INPUTS_MAX, Input};
+use crate::office::Messages;
 use crate::ports;
 use crate::report::Reporter;
 
@@ -44,6 +45,8 @@ pub struct Setup {
     pub seed: u64,
     /// Where records and status go.
     pub reporter: Reporter,
+    /// What keeps short data; without it none is taken.
+    pub messages: Option<Messages>,
 }
 
 /// A running gateway.
@@ -62,7 +65,7 @@ impl Gateway {
     /// # Errors
     /// [`BindError`] naming the address: the operator's to mend.
     pub fn start(setup: Setup) -> Result<Self, BindError> {
-        let Setup { config, own, trust, keys, epoch, sockets, clock, seed, reporter } = setup;
+        let Setup { config, own, trust, keys, epoch, sockets, clock, seed, reporter, messages } = setup;
         let (trust, redactor) = (trust.shared(), reporter.redactor().clone());
         let bind = |port, address: &SocketAddr| {
             Endpoint::bind(sockets.as_ref(), *address, port, own.clone(), Arc::clone(&trust), &keys, Arc::clone(&clock))
@@ -74,10 +77,10 @@ impl Gateway {
 
         let (inputs, driver_inputs) = mpsc::channel(INPUTS_MAX);
         let dialers = endpoints.iter().filter(|endpoint| endpoint.port() == Port::Peers).map(Endpoint::dialer).collect();
-        let means = Means { sockets, own, trust: Arc::clone(&trust), keys, clock: Arc::clone(&clock) };
+        let means = Means { sockets, own: own.clone(), trust: Arc::clone(&trust), keys, clock: Arc::clone(&clock) };
         let dialling = Dialling::new(dialers, means, inputs.downgrade(), seed, redactor);
         let driver = Driver::new(config, epoch, Arc::clone(&trust), clock, reporter, endpoints.clone(), dialling);
-        let driver = tokio::spawn(driver.run(driver_inputs));
+        let driver = tokio::spawn(driver.run(driver_inputs, messages.map(|messages| (messages, own))));
         let accepting =
             endpoints.iter().map(|endpoint| tokio::spawn(ports::accept(endpoint.clone(), inputs.clone())).abort_handle()).collect();
         Ok(Self { inputs, trust, endpoints, driver, accepting })

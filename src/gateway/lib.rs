@@ -21,6 +21,7 @@ mod lobby;
 pub mod logging;
 mod material;
 mod metrics;
+pub mod office;
 mod operator;
 #[cfg(test)]
 mod operator_tests;

@@ -19,6 +19,7 @@ use transport::congestion::Rate;
 use transport::endpoint::Connection;
 use transport::identity::Certified;
 use transport::link::{self, Command, Inbound, Next, Outbox, Owner, Room};
+use wire::data::Lane;
 use wire::{Reason, SessionId};
 
 use crate::ledger::Tally;
@@ -43,6 +44,8 @@ pub(crate) enum Offer {
     },
     /// A heartbeat or a report of loss.
     Signal(Bytes),
+    /// An item of short data, as its frame.
+    Data(Lane, Bytes),
     /// The link's rate from now on, in kbit/s.
     Rate(u32),
 }
@@ -58,6 +61,15 @@ pub(crate) struct NewLink {
     pub(crate) connected: Instant,
     /// The place of a caller that has no session yet.
     pub(crate) waiting: Option<Waiting>,
+}
+
+/// Where what comes in from all links waits for the driver.
+#[derive(Clone, Debug)]
+pub(crate) struct Arrivals {
+    /// Messages, datagrams, ends.
+    pub(crate) inbound: mpsc::Sender<(SessionId, Inbound)>,
+    /// Short data, looked at last.
+    pub(crate) data: mpsc::Sender<(SessionId, Inbound)>,
 }
 
 /// The driver's handle of a link.
@@ -77,14 +89,8 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// Starts the pump; what comes in goes to `inbound` under the session's number, and what is moved is counted in `tally`.
-    pub(crate) fn start(
-        session: SessionId,
-        new: NewLink,
-        rate_kbps: u32,
-        tally: Arc<Tally>,
-        inbound: mpsc::Sender<(SessionId, Inbound)>,
-    ) -> Self {
+    /// Starts the pump; what comes in goes to the arrivals under the session's number, and what is moved is counted in `tally`.
+    pub(crate) fn start(session: SessionId, new: NewLink, rate_kbps: u32, tally: Arc<Tally>, Arrivals { inbound, data }: Arrivals) -> Self {
         let (commands, offers) = mpsc::channel(OFFERS_MAX);
         let counters = Arc::clone(&tally.counters);
         let outbox = Queue { line: Line::new(Some(rate_kbps)), tally: Arc::clone(&tally), shown: None };
@@ -101,7 +107,7 @@ impl Link {
             waiting,
         };
         let tag = move |item| (session, item);
-        let owner = Owner { inbound: inbound.clone(), data: inbound.clone(), tag };
+        let owner = Owner { inbound: inbound.clone(), data, tag };
         let pump = tokio::spawn(link::run(connection, streams, outbox, offers, owner, counters));
         tokio::spawn(async move {
             // A pump tells its own end, unless it panicked; then its session must not live on without it.
@@ -137,6 +143,19 @@ impl Link {
         }
     }
 
+    /// Lets the other side open its data streams.
+    ///
+    /// # Errors
+    /// [`Reason::TooSlow`]: end the session.
+    pub(crate) fn allow_data(&self) -> Result<(), Reason> {
+        self.commands.try_send(Command::AllowData).map_err(|_full| Reason::TooSlow)
+    }
+
+    /// Offers an item of short data; `false`: there is no room now.
+    pub(crate) fn data(&self, lane: Lane, frame: Bytes) -> bool {
+        self.commands.try_send(Command::Offer(Offer::Data(lane, frame))).is_ok()
+    }
+
     /// Ends the link, after what was offered before.
     pub(crate) fn close(&self, reason: Reason) {
         let commands = self.commands.clone();
@@ -163,6 +182,8 @@ impl Outbox for Queue {
             Offer::Messages(words) => words.into_iter().try_for_each(|word| self.line.message(word, now)),
             Offer::Voice { sound, arrived } => self.line.voice(sound, arrived, now),
             Offer::Signal(datagram) => self.line.signal(datagram, now),
+            // Its owner counts what is ahead, so there is room.
+            Offer::Data(lane, frame) => self.line.data(lane, frame, now).map_err(|line::Full(_)| line::TooSlow),
             Offer::Rate(rate_kbps) => {
                 self.line.set_rate(Some(rate_kbps));
                 Ok(())

@@ -1,5 +1,6 @@
 //! From the validated configuration to the hub's plan; the only place where the two meet.
 
+use engine::desk::{Policy, Room};
 use engine::plan;
 
 use crate::config::{self, Config};
@@ -13,6 +14,19 @@ pub fn plan_of(config: &Config) -> plan::Plan {
         peers: config.peers.iter().map(peer).collect(),
         bridges: config.bridges.iter().map(bridge).collect(),
         unit_rate_kbps: config.unit_rate_kbps,
+    }
+}
+
+/// What the desk must know of it.
+pub fn policy_of(config: &Config) -> Policy {
+    let room = |tg: &config::Talkgroup| (tg.id.clone(), Room { send: tg.talk.clone(), retention: tg.retention });
+    // The first gateway of an authority is the one whose outbox its messages wait in.
+    let peers = config.peers.iter().rev().map(|peer| (peer.authority.clone(), peer.identity()));
+    Policy {
+        gateway: config.gateway.clone(),
+        talkgroups: config.talkgroups.iter().map(room).collect(),
+        peers: peers.collect(),
+        codes: config.codes.iter().map(|map| ((map.from.clone(), map.to.clone()), map.codes.clone())).collect(),
     }
 }
 

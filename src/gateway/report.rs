@@ -7,13 +7,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use engine::desk;
 use engine::hub::status as hub;
 use engine::hub::{Call, Event};
 use engine::loss::Repeats;
 use engine::sched;
 use time::OffsetDateTime;
 use tokio::sync::watch;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 use transport::clock::Clock;
 use transport::config::Port;
 use wire::control::{Agreement, Talker};
@@ -22,6 +23,7 @@ use wire::{Epoch, Identity, Kind, Reason, RevokeCause, SessionId};
 use crate::driver::Links;
 use crate::figures::FiguresStatus;
 use crate::ledger::{Side, Totals};
+use crate::office::Office;
 use crate::records::{Record, RecordKind, Records};
 use crate::redact::Redactor;
 use crate::status::{
@@ -221,8 +223,27 @@ impl Reporter {
         });
     }
 
+    /// What the desk has to say of short data.
+    pub(crate) fn data(&self, event: &desk::Event) {
+        match event {
+            // Its sender is told; a flood of refusals must not become one of log lines.
+            desk::Event::Refused(identity, reason) => debug!(identity = %self.redactor.identity(identity), %reason, "message refused"),
+            desk::Event::Undelivered(letter) => {
+                info!(id = %letter.id, sender = %self.redactor.identity(&letter.sender), reason = %letter.reason, "message not delivered");
+            }
+            desk::Event::Damaged(entries) => {
+                error!(
+                    entries = entries.len(),
+                    "ALARM: the disk has spoilt messages that waited; they are lost, and nobody knows whose they were"
+                );
+            }
+            desk::Event::Store(why) => error!(%why, "ALARM: the message store refuses messages"),
+            desk::Event::StoreRecovered => info!("the message store takes messages again"),
+        }
+    }
+
     /// Puts a snapshot on the board.
-    pub(crate) fn publish(&self, snapshot: &hub::Status, links: &Links, totals: &BTreeMap<Side, Totals>) {
+    pub(crate) fn publish(&self, snapshot: &hub::Status, links: &Links, totals: &BTreeMap<Side, Totals>, office: Option<&Office>) {
         let status = Status {
             gateway: GatewayStatus {
                 authority: self.gateway.authority.to_string(),
@@ -236,6 +257,7 @@ impl Reporter {
             bridges: snapshot.bridges.iter().map(|b| bridge(b, snapshot)).collect(),
             links: snapshot.links.iter().map(|link| link_status(link, links)).collect(),
             queues: links.values().flat_map(queues).collect(),
+            messages: office.map(Office::status),
             figures: FiguresStatus::new(&snapshot.figures, totals),
         };
         self.board.publish(status);

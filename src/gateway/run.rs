@@ -22,6 +22,7 @@ use crate::console::{self, Console};
 use crate::gateway::{Controls, Gateway, Setup};
 use crate::kept;
 use crate::logging;
+use crate::office;
 use crate::operator::{Operator, Signals};
 use crate::records::Records;
 use crate::redact::Redactor;
@@ -54,6 +55,7 @@ pub fn run(path: &Path) -> Result<(), Failure> {
         Some(address) => Some(Console::start(address, console::router(board.clone())).map_err(Failure::other)?),
         None => None,
     };
+    let messages = config.store.as_deref().and_then(|store| office::open(store, office::unix_ms(&wall.clock())).ok());
     let setup = Setup {
         config: config.clone(),
         own: material.own,
@@ -64,6 +66,7 @@ pub fn run(path: &Path) -> Result<(), Failure> {
         clock: wall.clock(),
         seed: SmallRng::from_os_rng().random(),
         reporter: reporter.clone(),
+        messages,
     };
     let voice = start_voice(setup)?;
     board.set_ready(true);

@@ -29,8 +29,54 @@ pub struct Status {
     pub links: Vec<LinkStatus>,
     /// What waits to be sent, per link and class.
     pub queues: Vec<QueueStatus>,
+    /// Short data, if this gateway keeps any.
+    pub messages: Option<MessagesStatus>,
     /// What was counted since the start.
     pub figures: FiguresStatus,
+}
+
+/// Short data: what waits, and what did not arrive.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MessagesStatus {
+    /// Whether the store takes messages: `ok`, `full` or `failed`.
+    pub store: String,
+    /// Messages and reports that wait for somebody.
+    pub waiting: u64,
+    /// For how long the oldest of them waits; of some seconds ago, as the outboxes.
+    pub oldest_s: u64,
+    /// The outboxes in which most waits, at most 200: of a unit, a peer's gateway, or a talkgroup.
+    pub outboxes: Vec<OutboxStatus>,
+    /// The newest messages that did not arrive, with their reasons; their senders were told.
+    pub undelivered: Vec<UndeliveredStatus>,
+}
+
+/// One outbox.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OutboxStatus {
+    /// Whose.
+    pub outbox: String,
+    /// How much waits there.
+    pub waiting: u64,
+    /// For how long the oldest of it waits.
+    pub oldest_s: u64,
+}
+
+/// A message that did not arrive.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UndeliveredStatus {
+    /// Its id.
+    pub id: String,
+    /// Who sent it.
+    pub from: String,
+    /// Whom it did not reach.
+    pub to: String,
+    /// Why.
+    pub reason: String,
+    /// How long ago that was decided.
+    pub ago_s: u64,
 }
 
 /// The gateway itself.

@@ -29,6 +29,7 @@ mod peers;
 mod planted;
 mod random;
 mod scenes;
+mod short_data;
 mod splits;
 mod star;
 mod trust;

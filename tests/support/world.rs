@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use gateway::config::Config;
 use gateway::gateway::{Controls, Gateway, Setup};
+use gateway::office::Messages;
 use gateway::records::{Record, Records};
 use gateway::redact::Redactor;
 use gateway::report::Reporter;
 use gateway::status::{Status, StatusBoard};
 use pki::{Authority, Issued, Kind, Lifetime, Request};
+use store::{Ledger, Options};
 use testkit::{Capture, Link, Net};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -71,6 +73,8 @@ pub(crate) struct World {
     pub(crate) watch: Arc<Mutex<Watch>>,
     /// What everybody logs: warnings to be read, errors fail the scene.
     pub(crate) log: Capture,
+    /// Whether gateways that start from now on keep short data, each in a store that is gone with it.
+    pub(crate) keeps_messages: bool,
     /// What hides names in the gateways' logs; here it hides none unless a test asks for it.
     pub(crate) redactor: Redactor,
     clock: Clock,
@@ -103,7 +107,21 @@ impl World {
         let sentry = tokio::spawn(look(Arc::clone(&watch), boards));
         let clock = clock::following_tokio(start_unix_s());
         let redactor = Redactor::new(true);
-        Self { net, countries, watch, log, redactor, clock, home: codes[0].into(), sentry, first_seed: seed, seed, hosts: 0, rebinds: 0 }
+        Self {
+            net,
+            countries,
+            watch,
+            log,
+            keeps_messages: false,
+            redactor,
+            clock,
+            home: codes[0].into(),
+            sentry,
+            first_seed: seed,
+            seed,
+            hosts: 0,
+            rebinds: 0,
+        }
     }
 
     /// Starts every gateway and waits until every bridge is active.
@@ -229,7 +247,7 @@ impl World {
         let (own, certificate_pem) = self.identity_of(code);
         let (trust, sockets, clock) = (self.trust_of(code), self.sockets(ip(code)), Arc::clone(&self.clock));
         self.seed = self.seed.wrapping_add(1);
-        let (seed, redactor) = (self.seed, self.redactor.clone());
+        let (seed, redactor, keeps_messages) = (self.seed, self.redactor.clone(), self.keeps_messages);
         let country = self.country(code);
         country.certificate_pem = certificate_pem;
         let epoch = country.epochs.borrow().next();
@@ -239,7 +257,8 @@ impl World {
         country.records = kept;
         let (reporter, epochs) = Reporter::new(config.gateway.clone(), records, country.board.clone(), redactor, Arc::clone(&clock), epoch);
         country.epochs = epochs;
-        let setup = Setup { config, own, trust, keys: country.keys.reseeded(seed), epoch, sockets, clock, seed, reporter };
+        let messages = keeps_messages.then(|| Messages::over(Ledger::in_memory(Options::default()).expect("memory")));
+        let setup = Setup { config, own, trust, keys: country.keys.reseeded(seed), epoch, sockets, clock, seed, reporter, messages };
         country.gateway = Some(Gateway::start(setup).expect("free addresses"));
         self.watch().gateway(code, true);
     }

@@ -22,7 +22,7 @@ CRATES = {
     "talkbridge-pki": [],
     "talkbridge-store": ["wire"],
     "talkbridge-testkit": ["wire"],
-    "talkbridge-gateway": ["wire", "engine", "transport"],
+    "talkbridge-gateway": ["wire", "engine", "transport", "store"],
     "talkbridge-client": ["wire", "engine", "transport", "media"],
     "talkbridge-desktop": ["wire", "engine", "transport", "client", "media"],
     "talkbridge": ["gateway", "pki"],

@@ -15,7 +15,7 @@ use crate::{Deadline, earliest};
 
 /// Bytes of messages under way on one stream from which on no more goes: a slow link answers what it has within the time, and a
 /// fast one is not held up.
-const IN_FLIGHT_BYTES: usize = 32 * 1_024;
+const IN_FLIGHT_BYTES: usize = 16 * 1_024;
 
 /// Which outbox of a stream.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -46,6 +46,16 @@ const CASES: &[Case] = &[
     Case("authority = \"be\"\nroot", "authority = \"nl\"\nroot", 21, "trust.authority", "has a [[trust]] already"),
     Case("[store]", "[units]\nrate_kbps = 0\n[store]", 26, "units.rate_kbps", "out of range"),
     Case("[store]\npath = \"var/nl/messages.sqlite\"", "[store]\npath = \"\"", 26, "store.path", "is empty"),
+    Case("level_max = 64", "retention_h = 200", 35, "talkgroup.retention_h", "1 to 168 hours"),
+    Case("[store]", "[[status_map]]\nfrom = \"nl\"\nto = \"nl\"\ncodes = []\n[store]", 27, "status_map.to", "another authority"),
+    Case("[store]", "[[status_map]]\nfrom = \"nl\"\nto = \"be\"\ncodes = [[1, 70000]]\n[store]", 28, "status_map.codes", "0 to 65535"),
+    Case(
+        "[store]",
+        "[[status_map]]\nfrom = \"nl\"\nto = \"be\"\ncodes = [[1, 2], [1, 3]]\n[store]",
+        28,
+        "status_map.codes",
+        "listed twice",
+    ),
     // Talkgroups.
     Case("name = \"fire-1\"", "name = \"pol-1\"", 39, "talkgroup.name", "exists already"),
     Case("name = \"fire-1\"", "name = \"nl/fire-1\"", 39, "talkgroup.name", "is not usable"),

@@ -1,7 +1,7 @@
 //! The gateway's configuration: from a TOML file to a [`Config`] that holds only valid, mutually fitting values.
 //!
 //! Read once at start and again at every reload, never on the voice path. `raw` is the file as written, `validate` and
-//! `bridges` judge it, `files` what it names, `locate` turns byte offsets into lines. A [`Config`] is cheap to clone and comparable, so that a
+//! `bridges` and `short_data` judge it, `files` what it names, `locate` turns byte offsets into lines. A [`Config`] is cheap to clone and comparable, so that a
 //! reload can tell what changed.
 
 mod bridges;
@@ -9,6 +9,7 @@ mod changes;
 mod files;
 mod locate;
 mod raw;
+mod short_data;
 mod validate;
 
 #[cfg(test)]
@@ -16,9 +17,11 @@ mod broken_tests;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use engine::plan::Timers;
 use time::OffsetDateTime;
@@ -51,6 +54,8 @@ pub struct Config {
     pub unit_rate_kbps: u32,
     /// The message store's file, if one is configured.
     pub store: Option<PathBuf>,
+    /// Codes of statuses, by pair of authorities.
+    pub codes: Arc<[StatusMap]>,
     /// The own talkgroups, in the order of the file.
     pub talkgroups: Arc<[Talkgroup]>,
     /// The other authorities' gateways, in the order of the file.
@@ -115,6 +120,19 @@ pub struct Talkgroup {
     pub level_max: Level,
     /// Its floor timers.
     pub timers: Timers,
+    /// For how long a message is kept for members that are away.
+    pub retention: Duration,
+}
+
+/// What the statuses of one authority are called at another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatusMap {
+    /// Whose codes.
+    pub from: Authority,
+    /// In whose codes they are told.
+    pub to: Authority,
+    /// From each code to the other.
+    pub codes: BTreeMap<u16, u16>,
 }
 
 /// A gateway of another authority.

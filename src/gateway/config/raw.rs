@@ -34,6 +34,9 @@ pub(super) struct RawConfig {
     pub(super) units: RawUnits,
     /// Where messages are kept.
     pub(super) store: Option<RawStore>,
+    /// Codes of statuses between authorities.
+    #[serde(default)]
+    pub(super) status_map: Vec<RawStatusMap>,
     /// The own talkgroups.
     #[serde(default)]
     pub(super) talkgroup: Vec<RawTalkgroup>,
@@ -133,8 +136,22 @@ pub(super) struct RawTalkgroup {
     pub(super) peril: Vec<Text>,
     /// Highest level that counts, 0 to 255. Default 16, the level of routine traffic.
     pub(super) level_max: Option<Spanned<i64>>,
+    /// Hours for which a message is kept for members who are away, 1 to 168. Default 24.
+    pub(super) retention_h: Option<Spanned<i64>>,
     /// Floor timers.
     pub(super) timers: Option<RawTimers>,
+}
+
+/// `[[status_map]]`: what the statuses of one authority are called at another; the original always travels beside it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawStatusMap {
+    /// Whose codes. One of `from` and `to` is the own authority, or both are others, at the home that passes on between them.
+    pub(super) from: Text,
+    /// In whose codes they are told.
+    pub(super) to: Text,
+    /// Pairs of codes, 0 to 65535: `[[32770, 32801], ...]`.
+    pub(super) codes: Vec<Spanned<(i64, i64)>>,
 }
 
 /// `timers = { ... }`, all in seconds.

@@ -9,11 +9,13 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use engine::desk::Room;
 use toml::Spanned;
 use wire::{Authority, DISPLAY_MAX_CHARS, Identity, Kind, Level, Name, NameError, Pattern, TalkgroupId};
 
 use super::locate::{ConfigError, Source, Warning};
 use super::raw::{RawConfig, RawListen, RawPurpose, RawTalkgroup, RawTimers, Seconds, Text};
+use super::short_data::{retention, status_maps};
 use super::{Config, IdentityFiles, Listen, Loaded, Peer, Talkgroup, Timers, TrustEntry};
 
 /// Capacity of a unit's link unless configured, kbit/s.
@@ -117,6 +119,7 @@ pub(super) fn validate(pass: &mut Pass<'_>, raw: &RawConfig) -> Result<Config, C
     let trust = trust(pass, raw, &authority)?;
     let unit_rate_kbps = pass.rate(raw.units.rate_kbps.as_ref(), "units.rate_kbps", UNIT_RATE_KBPS)?;
     let store = raw.store.as_ref().map(|store| pass.path(&store.path, "store.path")).transpose()?;
+    let codes = status_maps(pass, &raw.status_map)?;
     let talkgroups = talkgroups(pass, &raw.talkgroup, &authority)?;
     let peers = peers(pass, raw, &authority, &trust)?;
     let bridges = super::bridges::bridges(pass, raw, &authority, &talkgroups, &peers, &trust)?;
@@ -129,6 +132,7 @@ pub(super) fn validate(pass: &mut Pass<'_>, raw: &RawConfig) -> Result<Config, C
         trust: trust.into(),
         unit_rate_kbps,
         store,
+        codes: codes.into(),
         talkgroups: talkgroups.into(),
         peers: peers.into(),
         bridges: bridges.into(),
@@ -215,6 +219,7 @@ fn talkgroups(pass: &mut Pass<'_>, raw: &[RawTalkgroup], own: &Authority) -> Res
             emergency: patterns(&raw.emergency, "talkgroup.emergency")?,
             peril: patterns(&raw.peril, "talkgroup.peril")?,
             level_max: raw.level_max.as_ref().map_or_else(|| Ok(Level::default()), |number| pass.level(number, "talkgroup.level_max"))?,
+            retention: raw.retention_h.as_ref().map_or(Ok(Room::RETENTION), |hours| retention(pass, hours))?,
             timers: raw.timers.as_ref().map_or_else(|| Ok(Timers::default()), |raw| timers(pass, raw))?,
             id,
         };
