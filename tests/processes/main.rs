@@ -9,6 +9,7 @@ mod commands;
 mod deaths;
 mod figures;
 mod flips;
+mod messages;
 mod operator;
 mod relay;
 mod talking;
