@@ -53,6 +53,18 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Shows what short data waits in a running gateway, for whom, and what did not arrive, with the reasons
+    ///
+    /// Asks the gateway at the console address of its configuration. The outboxes are those in which most waits, of the last ten
+    /// seconds; of what did not arrive the newest are shown, since the gateway was started. Their senders were told.
+    #[command(after_help = "Example:\n  talkbridge messages --config gateway.toml")]
+    Messages {
+        #[command(flatten)]
+        configured: Configured,
+        /// Print one JSON object instead of tables
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -69,6 +81,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Check(Configured { config }) => gateway::cli::check(&config),
         Command::Run(Configured { config }) => gateway::cli::run(&config).map(|()| String::new()),
         Command::Status { configured: Configured { config }, json } => gateway::cli::status(&config, json),
+        Command::Messages { configured: Configured { config }, json } => gateway::cli::messages(&config, json),
     };
     match outcome.and_then(print) {
         Ok(()) => ExitCode::SUCCESS,

@@ -62,15 +62,29 @@ pub fn check(path: &Path) -> Result<String, Failure> {
 /// [`Failure`] with [`EXIT_CONFIGURATION`] for a file that is not valid or has no console address, else
 /// [`EXIT_FAILED`]: the gateway does not run or does not answer; a retry can help.
 pub fn status(path: &Path, json: bool) -> Result<String, Failure> {
+    let (body, status) = ask(path)?;
+    Ok(if json { body } else { status_client::table(&status) })
+}
+
+/// `talkbridge messages`: what waits in the running gateway of that configuration, and what did not arrive.
+///
+/// # Errors
+/// As [`status`]; also if that gateway keeps no messages.
+pub fn messages(path: &Path, json: bool) -> Result<String, Failure> {
+    let (_, status) = ask(path)?;
+    let none = "keeps no messages; it has no [store], or its log says why that could not be opened";
+    let messages = status.messages.ok_or_else(|| Failure::other(format!("{}: the gateway {none}", path.display())))?;
+    if json { serde_json::to_string(&messages).map_err(Failure::other) } else { Ok(status_client::messages(&messages)) }
+}
+
+/// The status of the running gateway, as it came and as read.
+fn ask(path: &Path) -> Result<(String, Status), Failure> {
     let config = Config::load_without_files(path)?.config;
     let Some(address) = config.listen.console else {
         let text = format!("{}: listen.console: missing; give an address such as 127.0.0.1:7201 to ask for the status", path.display());
         return Err(Failure { exit: EXIT_CONFIGURATION, text });
     };
     let body = status_client::get(address, "/status").map_err(|why| Failure::other(format!("{address}: {why}")))?;
-    if json {
-        return Ok(body);
-    }
-    let status: Status = serde_json::from_str(&body).map_err(|why| Failure::other(format!("{address}: not a status: {why}")))?;
-    Ok(status_client::table(&status))
+    let status = serde_json::from_str(&body).map_err(|why| Failure::other(format!("{address}: not a status: {why}")))?;
+    Ok((body, status))
 }

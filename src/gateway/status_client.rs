@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use crate::figures::FiguresStatus;
-use crate::status::Status;
+use crate::status::{MessagesStatus, Status};
 
 /// Longest wait for connecting, and for each read and write.
 const WAIT: Duration = Duration::from_secs(3);
@@ -140,6 +140,17 @@ fn figures(out: &mut String, figures: &FiguresStatus) {
     part(out, &["KPI", "LIMIT", "MEASURED", "BREACHES"], rows);
 }
 
+/// Short data for people.
+pub(crate) fn messages(messages: &MessagesStatus) -> String {
+    let MessagesStatus { store, waiting, oldest_s, outboxes, undelivered } = messages;
+    let mut out = format!("store {store}, {waiting} waiting, the oldest for {oldest_s} s\n");
+    let rows = outboxes.iter().map(|o| vec![o.outbox.clone(), o.waiting.to_string(), format!("{} s", o.oldest_s)]);
+    part(&mut out, &["OUTBOX", "WAITING", "OLDEST"], rows);
+    let rows = undelivered.iter().map(|u| vec![u.id.clone(), u.from.clone(), u.to.clone(), u.reason.clone(), format!("{} s", u.ago_s)]);
+    part(&mut out, &["UNDELIVERED", "FROM", "TO", "WHY", "AGO"], rows);
+    out
+}
+
 /// The snake_case word of a state, as in the JSON.
 fn word(state: impl serde::Serialize) -> String {
     serde_json::to_value(state).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
@@ -167,7 +178,7 @@ fn part(out: &mut String, titles: &[&str], rows: impl Iterator<Item = Vec<String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::{BridgeState, BridgeStatus, LinkState, LinkStatus, RepeatsStatus};
+    use crate::status::{BridgeState, BridgeStatus, LinkState, LinkStatus, OutboxStatus, RepeatsStatus, UndeliveredStatus};
 
     #[test]
     fn an_answer_is_taken_apart_and_a_short_one_is_refused() {
@@ -181,6 +192,30 @@ mod tests {
         ] {
             assert!(body(bad).is_err(), "{}", String::from_utf8_lossy(bad));
         }
+    }
+
+    #[test]
+    fn what_waits_and_what_did_not_arrive_are_two_tables() {
+        let outbox = OutboxStatus { outbox: "be/gateway/gw-1".to_owned(), waiting: 12, oldest_s: 340 };
+        let letter = UndeliveredStatus {
+            id: "0197".to_owned(),
+            from: "nl/unit/maas-12".to_owned(),
+            to: "be/unit/lux-7".to_owned(),
+            reason: "expired".to_owned(),
+            ago_s: 9,
+        };
+        let status =
+            MessagesStatus { store: "ok".to_owned(), waiting: 12, oldest_s: 340, outboxes: vec![outbox], undelivered: vec![letter] };
+        let expected = "\
+store ok, 12 waiting, the oldest for 340 s
+
+OUTBOX           WAITING  OLDEST
+be/gateway/gw-1  12       340 s
+
+UNDELIVERED  FROM             TO             WHY      AGO
+0197         nl/unit/maas-12  be/unit/lux-7  expired  9 s
+";
+        assert_eq!(messages(&status), expected);
     }
 
     #[test]
