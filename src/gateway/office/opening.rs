@@ -53,3 +53,20 @@ pub(crate) fn open(path: &Path, now_ms: u64) -> Result<Messages, String> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_store_begins_empty_and_one_that_cannot_be_is_told_and_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("var/messages.sqlite");
+        drop(open(&path, 1).unwrap());
+        std::fs::write(&path, vec![0x5a; 8_192]).unwrap();
+        drop(open(&path, 2).unwrap());
+        assert!(folder.path().join("var/messages.sqlite.corrupt-2").exists());
+        // A folder where the file should be.
+        assert!(open(&folder.path().join("var"), 3).unwrap_err().contains("var: "));
+    }
+}
