@@ -252,4 +252,10 @@ fn the_end_of_a_spurt_that_was_never_announced_ends_what_was_heard_before() {
     assert!(played.iter().flatten().any(|playout| matches!(playout, Playout::Frame(_))) && played.last() == Some(&None), "{played:?}");
     let said: Vec<Event> = std::iter::from_fn(|| handset.poll_event()).collect();
     assert!(said.contains(&Event::Idle(id, Spurt::from_bits(2), false)), "{said:?}");
+    // Numbers go on from it: half the circle further is still ahead.
+    let ended = |epoch: u32| Idle { spurt: Spurt::from_bits(epoch << 24 | 1), last_seq: None, cause: None, followed: false };
+    for epoch in [120, 240] {
+        handset.handle_message(floor(FloorBody::Idle(ended(epoch))), start);
+        assert!(std::iter::from_fn(|| handset.poll_event()).any(|event| matches!(event, Event::Idle(..))), "epoch {epoch}");
+    }
 }

@@ -7,10 +7,11 @@
 //! | waits | comes | goes |
 //! |---|---|---|
 //! | *taken* of a spurt | *idle* of the same spurt, released without a frame | the *taken* |
-//! | *idle* of a spurt without a frame | *taken*, or such an *idle*, of a later spurt | the older *idle* |
+//! | *idle* of a spurt without a frame | *taken*, or such an *idle*, of a later spurt of its epoch | the older *idle* |
 //!
 //! A spurt with voice keeps both its messages: its listeners need the one to play it, and the other to know its last frame. Between
-//! gateways every message goes: a far side keeps records.
+//! gateways every message goes: a far side keeps records. Of each epoch one message goes too: led past half the circle of epochs, a unit
+//! would take the next number for an old one.
 
 use bytes::{Bytes, BytesMut};
 use wire::control::{Floor, FloorBody, Message};
@@ -62,7 +63,9 @@ impl Word {
         use News::{Silent, Taken};
         match (&self.news, &newer.news) {
             (Some(Taken(here, spurt)), Some(Silent(there, ended))) => here == there && spurt == ended,
-            (Some(Silent(here, ended)), Some(Taken(there, later) | Silent(there, later))) => here == there && later.is_after(*ended),
+            (Some(Silent(here, ended)), Some(Taken(there, later) | Silent(there, later))) => {
+                here == there && later.epoch == ended.epoch && later.is_after(*ended)
+            }
             (Some(Taken(..)), Some(Taken(..)) | None) | (Some(Silent(..)), None) | (None, _) => false,
         }
     }
@@ -189,6 +192,12 @@ mod tests {
         let mixed = [taken("nl/pol-1", 1), silent("nl/pol-2", 1), denied(1), denied(2), silent("nl/pol-2", 3)];
         let (said, _) = sent(&mixed);
         assert_eq!(said, [taken("nl/pol-1", 1), denied(1), denied(2), silent("nl/pol-2", 3)]);
+    }
+
+    #[test]
+    fn every_epoch_is_told() {
+        let floors = [silent("nl/pol-1", 1), silent("nl/pol-1", 0x7e00_0001), silent("nl/pol-1", 0x7e00_0002)];
+        assert_eq!(sent(&floors).0, [floors[0].clone(), floors[2].clone()]);
     }
 
     #[test]
