@@ -11,6 +11,20 @@ VENV="$ROOT/target/venv"
 BINARIES="$ROOT/target/debug"
 LOGS="$ROOT/target/logs"
 
+# What every script builds: one selection and one set of features. With another cargo would choose other features of the
+# libraries and build nearly everything a second time. Whoever needs the window takes its features for all that it builds and
+# leaves WINDOWED behind, so that what is called by it or after it finds that built (tools/simulate.d/jobs.py reads it too);
+# without that file nothing here needs ALSA.
+WHOLE=(--workspace --locked)
+WINDOW=talkbridge-desktop/program,talkbridge-desktop/interface-tests
+WINDOWED="$ROOT/target/.windowed"
+with_window() {
+    mkdir -p "$ROOT/target"
+    echo "$WINDOW" >"$WINDOWED"
+    WHOLE=(--workspace --locked --features "$WINDOW")
+}
+[ ! -e "$WINDOWED" ] || with_window
+
 FAILED=()   # names of the steps that failed
 TIMES=()    # "seconds result name", one per step
 

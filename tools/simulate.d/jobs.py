@@ -19,8 +19,10 @@ class Output:
 
 
 def program(*features: str) -> Path:
-    """Builds the simulation, as `cargo test` does, and tells where it lies."""
-    build = ["cargo", "test", "--no-run", "--locked", "--test", "simulation", "--message-format=json-render-diagnostics"]
+    """Builds the simulation, with the selection of tools/lib/common.sh, and tells where it lies."""
+    build = ["cargo", "test", "--no-run", "--locked", "--workspace", "--test", "simulation", "--message-format=json-render-diagnostics"]
+    windowed = Path("target/.windowed")
+    features += tuple(windowed.read_text().split()) if windowed.exists() else ()
     build += [f"--features={feature}" for feature in features]
     built = subprocess.run(build, stdout=subprocess.PIPE, text=True, check=False)
     for line in reversed(built.stdout.splitlines() if built.returncode == 0 else []):

@@ -48,7 +48,7 @@ def lives(options: argparse.Namespace) -> int:
 def planted(options: argparse.Namespace) -> int:
     """Lives of seeds with a fault of `tests/simulation/planted.rs`; prints which of them find it."""
     seeds = options.seeds or 100
-    outputs = jobs.run(jobs.program("planted"), PLANTED, seeds, options.first, options.jobs, PLANTED=options.planted)
+    outputs = jobs.run(jobs.program("talkbridge/planted"), PLANTED, seeds, options.first, options.jobs, PLANTED=options.planted)
     lines = [line for output in outputs for line in output.lines]
     found = [line for line in lines if line.startswith("seed ")]
     print("\n".join(found))
