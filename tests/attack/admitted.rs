@@ -27,9 +27,10 @@ use crate::stage::{Stage, say};
 
 /// Listeners of every call.
 const LISTENERS: usize = 20;
-/// Calls of each measurement, and how long each lasts.
+/// Calls of each measurement, how long each lasts, and what lies between two: longer than a floor stays with a tail.
 const CALLS: usize = 8;
-const CALL: Duration = Duration::from_millis(700);
+const CALL: Duration = Duration::from_millis(400);
+const PAUSE: Duration = Duration::from_millis(300);
 /// So much later than without a flood may the slowest in a hundred be, in milliseconds; judged by whoever reads the figures.
 pub(crate) const LIMIT_MS: f64 = 20.0;
 /// Sessions of the flooder at once, where it floods with those.
@@ -167,7 +168,7 @@ pub(crate) fn calls(stage: &Stage, round: &str) -> Noticed {
             noticed.grants.push((granted - at).as_secs_f64() * 1_000.0);
             noticed.due += spoken * u64::try_from(LISTENERS).expect("few");
             mouth.key_up(&talkgroup()).await;
-            sleep(Duration::from_millis(400)).await;
+            sleep(PAUSE).await;
         }
         drop(ear);
         for (handle, mut events) in listeners {
