@@ -28,7 +28,7 @@ const BESIDES_BYTES: u16 = 30;
 /// Time between frames.
 const EVERY: Duration = Duration::from_millis(20);
 
-/// Calls to make: the first in talkgroup 0, the second in talkgroup 1, and so on.
+/// Calls to make, each in a talkgroup of its own.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Calls {
     #[command(flatten)]
@@ -36,6 +36,9 @@ pub(crate) struct Calls {
     /// TIER:LEVEL:AFTER_MS of a call; each may be given many times
     #[arg(long = "call", required = true)]
     calls: Vec<Call>,
+    /// The talkgroup of the first call; the second is in the next
+    #[arg(long, default_value_t = 0)]
+    first: u16,
     /// Bytes of voice in a frame
     #[arg(long, default_value_t = 60)]
     payload: usize,
@@ -95,7 +98,7 @@ pub(crate) async fn call(plan: &Calls) -> Result<String> {
     let began = Instant::now();
     let end = began + Duration::from_secs_f64(plan.seconds);
     let mut calls = JoinSet::new();
-    for (group, call) in (0_u16..).zip(plan.calls.iter().copied()) {
+    for (group, call) in (plan.first..).zip(plan.calls.iter().copied()) {
         let seat = Seat {
             number: usize::from(group),
             group,

@@ -2,7 +2,7 @@
 //!
 //! `tools/bench` runs it, one process a measurement, on a core of its own; what a run found is one line of JSON on stdout.
 //! [`crowd`] fills a relay with terminals, which speak through [`talkbridge`], [`mumble`], [`svxreflector`] or [`bare`];
-//! [`measure`] has some of them talk and takes the figures, with the times of [`capture`]; [`across`] is one side of a border.
+//! [`measure`] has some of them talk and takes the figures, with the times of [`capture`]; [`across`] is one side of a border, [`press`] presses keys.
 
 mod across;
 mod bare;
@@ -12,6 +12,7 @@ mod delays;
 mod measure;
 mod mumble;
 mod office;
+mod press;
 mod proc;
 mod svxreflector;
 mod talkbridge;
@@ -60,6 +61,12 @@ enum Command {
     Listen(Place),
     /// Calls, each at its time; says what became of them as JSON
     Call(across::Calls),
+    /// Units of Talkbridge press their keys in turn; says how long each grant took as JSON
+    Press(press::Presses),
+    /// Answers whatever comes over QUIC with the same bytes, and is no gateway
+    Echo(press::Echo),
+    /// Says to `echo` what a request would weigh, over and over; how long each answer took as JSON
+    Ping(press::Pings),
     /// Terminals join, some talk; says what it cost as JSON
     Run(measure::Plan),
 }
@@ -108,6 +115,9 @@ fn act() -> Result<()> {
         Command::Idle(place) => runtime.block_on(idle(place)),
         Command::Listen(place) => say(&runtime.block_on(across::listen(&place, || say("ready")))?),
         Command::Call(plan) => say(&runtime.block_on(across::call(&plan))?),
+        Command::Press(plan) => say(&runtime.block_on(press::press(&plan))?),
+        Command::Echo(plan) => runtime.block_on(press::echo(&plan)),
+        Command::Ping(plan) => say(&runtime.block_on(press::ping(&plan))?),
         Command::Run(plan) => runtime.block_on(async {
             let figures = measure::run(&plan).await?;
             say(&serde_json::to_string(&figures)?)

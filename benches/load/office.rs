@@ -45,7 +45,16 @@ impl Office {
 
     /// Certificate and key of a unit.
     pub(crate) fn unit(&self, number: usize) -> Result<OwnIdentity> {
-        let file = |end: &str| self.folder.join(format!("{}.{end}", unit(number)));
+        self.holder(&unit(number))
+    }
+
+    /// Certificate and key of the gateway.
+    pub(crate) fn gateway(&self) -> Result<OwnIdentity> {
+        self.holder(GATEWAY)
+    }
+
+    fn holder(&self, name: &str) -> Result<OwnIdentity> {
+        let file = |end: &str| self.folder.join(format!("{name}.{end}"));
         Ok(OwnIdentity::load(&file("pem"), &file("key"))?)
     }
 }

@@ -7,17 +7,17 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use quinn::{RecvStream, SendStream};
 use tokio::time::{interval, sleep};
 use transport::{Connection, Dialer, Expect, Keys, OsSockets, Port, clock};
-use wire::control::{Affiliated, Floor, FloorBody, Granted, Hello, Message, Request};
+use wire::control::{Affiliated, Floor, FloorBody, Granted, Hello, Message, Release, Request};
 use wire::datagram::{Datagram, Heartbeat, Voice};
 use wire::frame::{self, Decoder};
-use wire::{Handle, Reason, RequestId, Seq, Spurt, TalkgroupId, Tier};
+use wire::{Handle, Level, Priority, Reason, RequestId, Seq, Spurt, TalkgroupId, Tier};
 
 use crate::crowd::{Heard, Joined, Mouth, Seat};
 use crate::office::Office;
@@ -36,16 +36,30 @@ fn talkgroup(authority: &str, group: u16) -> Result<TalkgroupId> {
     Ok(format!("{authority}/tg-{group}").parse()?)
 }
 
-/// Joins, and asks for the floor if it is to talk.
-pub(crate) async fn join(office: &Office, seat: &Seat) -> Result<Joined> {
+/// A unit that has logged in.
+struct Session {
+    at: SocketAddr,
+    connection: Connection,
+    control: Control,
+    /// Kept for its socket.
+    dialer: Dialer,
+}
+
+async fn log_in(office: &Office, seat: &Seat) -> Result<Session> {
     let own = office.unit(seat.number)?;
     let dialer = Dialer::bind(&OsSockets, seat.local(), Port::Units, own, Arc::clone(&office.trust), &Keys::ephemeral(), clock::system())?;
     let at = dialer.local_addr()?;
     let connection = dial(&dialer, seat.relay, &office.authority).await?;
     let (send, recv) = connection.open_control().await.map_err(refused)?;
     let mut control = Control { send, recv, decoder: Decoder::default(), waiting: VecDeque::new() };
-    let id = talkgroup(&office.authority, seat.group)?;
     control.say(&Message::Hello(Hello::ours())).await?;
+    Ok(Session { at, connection, control, dialer })
+}
+
+/// Joins, and asks for the floor if it is to talk.
+pub(crate) async fn join(office: &Office, seat: &Seat) -> Result<Joined> {
+    let Session { at, connection, mut control, dialer } = log_in(office, seat).await?;
+    let id = talkgroup(&office.authority, seat.group)?;
     control.say(&Message::Affiliate(id.clone())).await?;
     let Affiliated { handle, .. } = control.affiliated().await?;
     let mouth: Option<Box<dyn Mouth>> = if seat.talks {
@@ -59,6 +73,42 @@ pub(crate) async fn join(office: &Office, seat: &Seat) -> Result<Joined> {
     };
     tokio::spawn(live(connection, control, dialer, Arc::clone(&seat.heard)));
     Ok(Joined { at, mouth })
+}
+
+/// A unit that presses its key and lets it go, and never speaks.
+pub(crate) struct Key {
+    session: Session,
+    talkgroup: TalkgroupId,
+    request: RequestId,
+}
+
+impl Key {
+    /// Joins the talkgroup of the seat, and another one to hear what is said there.
+    pub(crate) async fn join(office: &Office, seat: &Seat, hears: Option<u16>) -> Result<Self> {
+        let mut session = log_in(office, seat).await?;
+        for group in [Some(seat.group), hears].into_iter().flatten() {
+            session.control.say(&Message::Affiliate(talkgroup(&office.authority, group)?)).await?;
+            session.control.affiliated().await?;
+        }
+        Ok(Self { session, talkgroup: talkgroup(&office.authority, seat.group)?, request: RequestId(0) })
+    }
+
+    /// Presses, waits for the grant, lets go, waits until that is done; from the press to the grant.
+    pub(crate) async fn press(&mut self) -> Result<Duration> {
+        self.request = RequestId(self.request.0 + 1);
+        let (request, priority) = (self.request, Priority::normal(Level::default().0));
+        let pressed = Instant::now();
+        self.say(FloorBody::Request(Request { request, priority, talker: None, continuing: None })).await?;
+        self.session.control.granted().await?;
+        let took = pressed.elapsed();
+        self.say(FloorBody::Release(Release { request, last_seq: None, key_down: false })).await?;
+        self.session.control.acknowledged(request).await?;
+        Ok(took)
+    }
+
+    async fn say(&mut self, body: FloorBody) -> Result<()> {
+        self.session.control.say(&Message::Floor(Floor { talkgroup: self.talkgroup.clone(), party: None, body })).await
+    }
 }
 
 fn refused(reason: Reason) -> anyhow::Error {
@@ -118,6 +168,16 @@ impl Control {
                 Message::Floor(Floor { body: FloorBody::Granted(granted), .. }) => return Ok(granted),
                 Message::Floor(Floor { body: FloorBody::Deny { cause, .. }, .. }) => bail!("the floor is denied: {cause}"),
                 _ => {}
+            }
+        }
+    }
+
+    async fn acknowledged(&mut self, release: RequestId) -> Result<()> {
+        loop {
+            if let Message::Floor(Floor { body: FloorBody::Ack { request }, .. }) = self.next().await?
+                && request == release
+            {
+                return Ok(());
             }
         }
     }

@@ -25,6 +25,7 @@ ROOT = HERE.parent.parent
 # Behind our own folder, whose modules go first.
 sys.path += [str(HERE.parent / "netns.d"), str(HERE.parent / "demo.d")]
 import capacity  # noqa: E402
+import floor  # noqa: E402
 import loss  # noqa: E402
 import memory  # noqa: E402
 import priority  # noqa: E402
@@ -32,7 +33,7 @@ import relay  # noqa: E402
 from figures import Report  # noqa: E402
 from load import Load, LoadError  # noqa: E402
 
-COMMANDS: dict[str, ModuleType] = {module.__name__: module for module in (relay, capacity, loss, memory, priority)}
+COMMANDS: dict[str, ModuleType] = {module.__name__: module for module in (relay, capacity, floor, loss, memory, priority)}
 DEFAULT_JSON = ROOT / "target" / "bench"
 FILES = 16_384
 """Descriptors: a load of a thousand terminals has two sockets each."""
