@@ -42,8 +42,13 @@ const INBOUND_MAX: usize = 4_096;
 const DATA_MAX: usize = 512;
 /// Inbound items handled in one turn before timers and other inputs are looked at again.
 const BATCH: usize = 64;
-/// How often the status is published.
+/// How often the status is published, and the clock looked at.
 const TICK: Duration = Duration::from_millis(200);
+/// So many times as long as publishing took passes before it is done again: with many units that is half a millisecond and more,
+/// which voice waits for.
+const PUBLISH_SHARE: u32 = 1_000;
+/// However long it took, the status is at most so old.
+const PUBLISH_SLOWEST: Duration = Duration::from_secs(1);
 /// How often the wall clock is read: ends of certificates, dates of agreements.
 const SECOND: Duration = Duration::from_secs(1);
 /// A turn of the driver takes at most a [`TICK`]; when it took so long, the thread stood still.
@@ -99,6 +104,8 @@ pub(crate) struct Driver {
     sweep: Sweep,
     refusals: Refusals,
     wall_read: Instant,
+    /// When the status is published next.
+    publish_at: Instant,
     /// Whether what comes in waited through a long pause.
     voice_is_old: bool,
 }
@@ -141,6 +148,7 @@ impl Driver {
             sweep: Sweep::default(),
             refusals: Refusals::default(),
             wall_read: now,
+            publish_at: now,
             voice_is_old: false,
         }
     }
@@ -330,7 +338,11 @@ impl Driver {
             self.reporter.refused_untold(untold);
         }
         self.office_tick(now);
-        self.reporter.publish(&self.hub.status(now), &self.links, &self.ledger.totals(), self.office.as_ref());
+        if now >= self.publish_at {
+            self.reporter.publish(&self.hub.status(now), &self.links, &self.ledger.totals(), self.office.as_ref());
+            let done = TokioInstant::now().into_std();
+            self.publish_at = done + (done.saturating_duration_since(now) * PUBLISH_SHARE).min(PUBLISH_SLOWEST);
+        }
     }
 
     /// Ends the sessions whose certificate has run out; only dates are compared, nothing is verified.

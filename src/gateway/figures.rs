@@ -2,6 +2,7 @@
 //!
 //! Only put into words here; the engine counts. `/metrics` shows the same. No unit is named: links to units are one sum.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -24,6 +25,9 @@ const ACCESS: Duration = Duration::from_millis(300);
 const HOP: Duration = Duration::from_millis(20);
 /// KPI 4a: from joining to hearing.
 const LATE_ENTRY: Duration = Duration::from_millis(150);
+
+/// A word of a closed list: written without being copied, and read back.
+pub type Word = Cow<'static, str>;
 
 /// What was counted since the start.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -58,11 +62,11 @@ pub struct Times {
 #[serde(default)]
 pub struct AccessStatus {
     /// Who answers: `here` or `home`.
-    pub arbiter: String,
+    pub arbiter: Word,
     /// The tier that was asked for.
-    pub tier: String,
+    pub tier: Word,
     /// `immediate`, `queued`, `denied`, `failed` or `abandoned`.
-    pub outcome: String,
+    pub outcome: Word,
     /// From the arrival of the request.
     pub times: Times,
 }
@@ -74,7 +78,7 @@ pub struct HopStatus {
     /// The peer, or `units`.
     pub link: String,
     /// The class, as the scheduler names it.
-    pub class: String,
+    pub class: Word,
     /// How long they took.
     pub times: Times,
 }
@@ -86,9 +90,9 @@ pub struct DropStatus {
     /// The peer, or `units`: where it would have gone, or came from.
     pub link: String,
     /// The class, or `any`.
-    pub class: String,
+    pub class: Word,
     /// Why.
-    pub reason: String,
+    pub reason: Word,
     /// How many.
     pub count: u64,
 }
@@ -98,7 +102,7 @@ pub struct DropStatus {
 #[serde(default)]
 pub struct KpiStatus {
     /// Which.
-    pub kpi: String,
+    pub kpi: Word,
     /// What it may take, in milliseconds.
     pub limit_ms: f64,
     /// How many were judged.
@@ -148,11 +152,7 @@ impl FiguresStatus {
     pub(crate) fn new(hub: &Figures, links: &BTreeMap<Side, Totals>) -> Self {
         let hop = |(side, totals): (&Side, &Totals)| {
             let side = link(side);
-            Class::ALL.map(|class| HopStatus {
-                link: side.clone(),
-                class: class.as_str().to_owned(),
-                times: totals.stats.waited(class).into(),
-            })
+            Class::ALL.map(|class| HopStatus { link: side.clone(), class: class.as_str().into(), times: totals.stats.waited(class).into() })
         };
         Self {
             access: presses().map(|press| access(hub, press)).collect(),
@@ -172,18 +172,18 @@ fn presses() -> impl Iterator<Item = Press> {
 fn access(hub: &Figures, press: Press) -> AccessStatus {
     let (arbiter, tier, outcome) = press;
     AccessStatus {
-        arbiter: arbiter.as_str().to_owned(),
-        tier: tier.as_str().to_owned(),
-        outcome: outcome.as_str().to_owned(),
+        arbiter: arbiter.as_str().into(),
+        tier: tier.as_str().into(),
+        outcome: outcome.as_str().into(),
         times: hub.access.get(&press).map(Times::from).unwrap_or_default(),
     }
 }
 
 fn drops(hub: &Figures, links: &BTreeMap<Side, Totals>) -> Vec<DropStatus> {
-    let row = |side: &Side, class: &str, reason: &str, count| DropStatus {
+    let row = |side: &Side, class: &'static str, reason: &'static str, count| DropStatus {
         link: link(side),
-        class: class.to_owned(),
-        reason: reason.to_owned(),
+        class: class.into(),
+        reason: reason.into(),
         count,
     };
     let of_link = |(side, totals): (&Side, &Totals)| {
@@ -222,7 +222,7 @@ fn kpis(hub: &Figures, links: &BTreeMap<Side, Totals>) -> Vec<KpiStatus> {
         Tier::ALL.map(|tier| of_class(Class::of_voice(tier)))
     };
     let hops = links.values().flat_map(|totals| voice(&totals.stats)).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-    let row = |kpi: &str, limit, (measured, breaches)| KpiStatus { kpi: kpi.to_owned(), limit_ms: millis(limit), measured, breaches };
+    let row = |kpi: &'static str, limit, (measured, breaches)| KpiStatus { kpi: kpi.into(), limit_ms: millis(limit), measured, breaches };
     vec![
         row("access_time", ACCESS, access(&[Tier::Normal])),
         row("urgent_access_time", ACCESS, access(&[Tier::Peril, Tier::Emergency])),
@@ -275,7 +275,7 @@ mod tests {
         }
         hub.late_entry = waits(&[10, 200]);
         let figures = FiguresStatus::new(&hub, &border());
-        let kpis: Vec<_> = figures.kpis.iter().map(|kpi| (kpi.kpi.as_str(), kpi.limit_ms, kpi.measured, kpi.breaches)).collect();
+        let kpis: Vec<_> = figures.kpis.iter().map(|kpi| (&*kpi.kpi, kpi.limit_ms, kpi.measured, kpi.breaches)).collect();
         let expected =
             [("access_time", 300.0, 3, 1), ("urgent_access_time", 300.0, 1, 1), ("voice_hop", 20.0, 2, 2), ("late_entry", 150.0, 2, 1)];
         assert_eq!(kpis, expected);
@@ -288,7 +288,7 @@ mod tests {
         let figures = FiguresStatus::new(&hub, &border());
         assert_eq!(figures.access.len(), 30);
         let some: Vec<_> = figures.drops.iter().filter(|drop| drop.count > 0).collect();
-        let told: Vec<_> = some.iter().map(|d| (d.link.as_str(), d.class.as_str(), d.reason.as_str(), d.count)).collect();
+        let told: Vec<_> = some.iter().map(|d| (d.link.as_str(), &*d.class, &*d.reason, d.count)).collect();
         let expected = [
             ("be/gateway/gw-1", "emergency_voice", "late", 1),
             ("be/gateway/gw-1", "any", "not_taken", 2),

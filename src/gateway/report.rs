@@ -387,7 +387,7 @@ fn queues(link: &crate::link::Link) -> Vec<QueueStatus> {
         let of = stats.of(class);
         QueueStatus {
             link: link.certified.identity.to_string(),
-            class: class.as_str().to_owned(),
+            class: class.as_str().into(),
             depth: count(of.queued),
             sent: of.sent,
             dropped_late: of.dropped_late,

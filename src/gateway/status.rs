@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 
-use crate::figures::FiguresStatus;
+use crate::figures::{FiguresStatus, Word};
 
 /// A snapshot of a gateway.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -272,7 +272,7 @@ pub struct QueueStatus {
     /// Identity of the other end: a unit's or a gateway's.
     pub link: String,
     /// The class, as the scheduler names it.
-    pub class: String,
+    pub class: Word,
     /// Waiting now.
     pub depth: u64,
     /// Sent since the session began.

@@ -109,7 +109,7 @@ pub(crate) fn table(status: &Status) -> String {
     part(&mut out, &["LINK", "STATE", "RTT", "SINCE", "LOST", "SPURTS", "SUSPENDED", "REFUSED", "REPEATS"], rows);
     let rows = status.queues.iter().map(|q| {
         let counts = [q.depth, q.sent, q.dropped_late, q.dropped_full].map(|count| count.to_string());
-        [q.link.clone(), q.class.clone()].into_iter().chain(counts).collect()
+        [q.link.clone(), q.class.to_string()].into_iter().chain(counts).collect()
     });
     part(&mut out, &["QUEUE", "CLASS", "DEPTH", "SENT", "LATE", "FULL"], rows);
     figures(&mut out, &status.figures);
@@ -120,23 +120,23 @@ pub(crate) fn table(status: &Status) -> String {
 fn figures(out: &mut String, figures: &FiguresStatus) {
     let rows = figures.access.iter().filter(|a| a.times.count > 0).map(|a| {
         let mean = format!("{:.1} ms", a.times.mean_ms());
-        vec![a.outcome.clone(), a.tier.clone(), a.arbiter.clone(), a.times.count.to_string(), mean]
+        vec![a.outcome.to_string(), a.tier.to_string(), a.arbiter.to_string(), a.times.count.to_string(), mean]
     });
     part(out, &["ACCESS", "TIER", "ARBITER", "COUNT", "MEAN"], rows);
     let hops = figures.hops.iter().filter(|hop| hop.times.count > 0);
     let rows = hops.map(|hop| {
         let times = [hop.times.mean_ms(), hop.times.at_most_ms(0.99)].map(|ms| format!("{ms:.1} ms"));
-        [hop.link.clone(), hop.class.clone(), hop.times.count.to_string()].into_iter().chain(times).collect()
+        [hop.link.clone(), hop.class.to_string(), hop.times.count.to_string()].into_iter().chain(times).collect()
     });
     part(out, &["HOP", "CLASS", "COUNT", "MEAN", "99 % BELOW"], rows);
     let rows = figures.drops.iter().filter(|d| d.count > 0);
     part(
         out,
         &["DROPPED", "CLASS", "REASON", "COUNT"],
-        rows.map(|d| vec![d.link.clone(), d.class.clone(), d.reason.clone(), d.count.to_string()]),
+        rows.map(|d| vec![d.link.clone(), d.class.to_string(), d.reason.to_string(), d.count.to_string()]),
     );
     let rows = figures.kpis.iter().filter(|k| k.measured > 0);
-    let rows = rows.map(|k| vec![k.kpi.clone(), format!("{:.0} ms", k.limit_ms), k.measured.to_string(), k.breaches.to_string()]);
+    let rows = rows.map(|k| vec![k.kpi.to_string(), format!("{:.0} ms", k.limit_ms), k.measured.to_string(), k.breaches.to_string()]);
     part(out, &["KPI", "LIMIT", "MEASURED", "BREACHES"], rows);
 }
 

@@ -73,7 +73,7 @@ fn reach(event: &Event) -> Option<bool> {
 fn figures(world: &World, code: &str, peer: &str) -> Vec<(String, u64, u64, u64)> {
     let status = world.status(code);
     let of_voice = status.queues.iter().filter(|queue| queue.link == format!("{peer}/gateway/gw-1") && queue.class.ends_with("voice"));
-    of_voice.map(|queue| (queue.class.clone(), queue.sent, queue.dropped_late, queue.dropped_full)).collect()
+    of_voice.map(|queue| (queue.class.to_string(), queue.sent, queue.dropped_late, queue.dropped_full)).collect()
 }
 
 /// Four calls want to cross from one side, then an emergency: at the home, and at the partner.
