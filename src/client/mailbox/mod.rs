@@ -1,7 +1,7 @@
 //! A unit's short data: what it sends until a gateway answers for it, what came until it was shown, each once.
 //!
 //! Without clock, file and link: the driver says what happened and carries out what is asked. The order and pace of what goes
-//! are the engine's [`Outbox`], one per lane and session; [`journal`] is the disk.
+//! are the engine's [`Outbox`], one per lane and session; `journal` is the disk.
 //!
 //! # What is promised
 //! With a state folder nothing is answered for, or sent, before it is on the disk, so a message is shown once over any number of

@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | requests to the store | its own, 4,096 | they wait here, in order; the desk takes no more than 2,048 messages before the disk has them |
 //! | items for a link | 64 messages, 64 answers a lane | the desk sends no more before some are answered |
-//! | letters | [`LETTERS_MAX`] | the oldest goes |
+//! | letters | `LETTERS_MAX` | the oldest goes |
 
 mod certificates;
 mod driving;
