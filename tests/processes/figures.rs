@@ -78,12 +78,13 @@ fn the_status_names_who_is_here_who_talks_and_how_the_border_is() {
     // The gateway renews its status from time to time.
     wait_for("talker in the status", || stage.status("nl")["floors"][0]["talker"] == "nl/unit/maas-12");
     let status = stage.status("nl");
-    let mut contract = vec!["gateway", "sessions", "talkgroups", "floors", "bridges", "links", "queues", "figures"];
+    let mut contract = vec!["gateway", "sessions", "talkgroups", "floors", "bridges", "links", "queues", "messages", "figures"];
     contract.sort_unstable();
     assert_eq!(keys(&status), contract);
-    for list in contract.iter().filter(|key| !["gateway", "figures"].contains(*key)) {
+    for list in contract.iter().filter(|key| !["gateway", "messages", "figures"].contains(*key)) {
         assert!(status[list].as_array().is_some_and(|entries| !entries.is_empty()), "{list}: {status}");
     }
+    assert!(status["messages"].is_null(), "a gateway without a store keeps none: {status}");
     assert_eq!(status["sessions"][0]["identity"], "nl/unit/maas-12", "{status}");
     assert_eq!(status["talkgroups"][0]["talkgroup"], "nl/pol-1");
     assert_eq!(status["bridges"][0]["state"], "active");
