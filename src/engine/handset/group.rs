@@ -383,13 +383,6 @@ impl Group {
         if idle.is_lost() {
             self.gate.cut(idle.spurt);
         }
-        if idle.spurt != self.gate.newest() {
-            // It came and went without a word, and nobody told this unit of its beginning: what was heard before it is over, and
-            // numbers go on from it.
-            self.jitter.ended(self.gate.newest(), None, now);
-            self.gate.advance(idle.spurt);
-            self.jitter.advance(idle.spurt);
-        }
         self.awaits_voice(None);
         if let Some(voice) = &mut self.voice {
             voice.over = true;

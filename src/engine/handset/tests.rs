@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use wire::control::{Affiliated, Floor, FloorBody, Granted, Idle, Message, Rights, Taken, Talker, Welcome};
+use wire::control::{Affiliated, Floor, FloorBody, Granted, Message, Rights, Taken, Talker, Welcome};
 use wire::datagram::{Datagram, Heartbeat, Repeat, Report, Voice};
 use wire::{Handle, Identity, Priority, Reason, Seq, Spurt, TalkgroupId, Tier};
 
@@ -230,32 +230,4 @@ fn a_talker_that_raises_its_tier_and_is_renumbered_at_once_cuts_nothing_of_itsel
         }
     }
     assert_eq!(heard, [10, 11, 12, 20, 21, 22]);
-}
-
-#[test]
-fn the_end_of_a_spurt_that_was_never_announced_ends_what_was_heard_before() {
-    let (start, id) = (epoch(), "nl/pol-1".parse::<TalkgroupId>().unwrap());
-    let mut handset = joined(start);
-    let floor = |body| Message::Floor(Floor { talkgroup: "nl/pol-1".parse().unwrap(), party: None, body });
-    let talker = Talker { identity: "nl/unit/b".parse().unwrap(), alias: String::new(), agency: String::new() };
-    let taken = Taken { spurt: Spurt::from_bits(1), talker, tier: Tier::Normal, via: None, elapsed_ms: 0 };
-    handset.handle_message(floor(FloorBody::Taken(taken)), start);
-    for seq in 0..3 {
-        let (repeats, payload) = (Vec::new(), Bytes::from_static(&[7; 60]));
-        let (spurt, seq, tier) = (Spurt::from_bits(1), Seq(seq), Tier::Normal);
-        let voice = Voice { handle: Handle(1), spurt, seq, first: false, last: false, tier, encrypted: false, repeats, payload };
-        handset.handle_datagram(voice.encode(), start);
-    }
-    let idle = Idle { spurt: Spurt::from_bits(2), last_seq: None, cause: None, followed: false };
-    handset.handle_message(floor(FloorBody::Idle(idle)), start);
-    let played: Vec<Option<Playout>> = (0..25).map(|tick| handset.playout(&id, start + ms(20 * tick))).collect();
-    assert!(played.iter().flatten().any(|playout| matches!(playout, Playout::Frame(_))) && played.last() == Some(&None), "{played:?}");
-    let said: Vec<Event> = std::iter::from_fn(|| handset.poll_event()).collect();
-    assert!(said.contains(&Event::Idle(id, Spurt::from_bits(2), false)), "{said:?}");
-    // Numbers go on from it: half the circle further is still ahead.
-    let ended = |epoch: u32| Idle { spurt: Spurt::from_bits(epoch << 24 | 1), last_seq: None, cause: None, followed: false };
-    for epoch in [120, 240] {
-        handset.handle_message(floor(FloorBody::Idle(ended(epoch))), start);
-        assert!(std::iter::from_fn(|| handset.poll_event()).any(|event| matches!(event, Event::Idle(..))), "epoch {epoch}");
-    }
 }

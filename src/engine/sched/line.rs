@@ -97,19 +97,19 @@ impl Line {
         self.scheduler.set_rate(rate_kbps);
     }
 
-    /// A control message. What waits already and is no news beside it goes; it shares a packet with what was said before it, if
+    /// A control message. Spurts without a word that are over before it go while they wait; it shares a packet with what was said before it, if
     /// that waits too: each packet costs its overhead out of the link's rate.
     ///
     /// # Errors
     /// [`TooSlow`]: close the link.
     pub fn message(&mut self, word: Word, now: Instant) -> Result<(), TooSlow> {
-        if word.replaces() {
-            self.scheduler.revise(Class::Control, |chunk| {
-                let Held::Words(words) = &mut chunk.item else { return true };
-                words.retain(|older| !older.is_outdated_by(&word));
-                chunk.bytes = words::bytes(words);
-                !words.is_empty()
-            });
+        let mut waiting = words::Waiting::before(&word);
+        self.each_word(|other| {
+            waiting.note(other);
+            true
+        });
+        if waiting.is_outdated() {
+            self.each_word(|other| !waiting.outdates(other));
         }
         let bytes = word.frame.len();
         if bytes > CHUNK_MAX_BYTES {
@@ -124,6 +124,16 @@ impl Line {
             return Ok(());
         }
         self.scheduler.offer(Class::Control, Level::default(), bytes, Held::Words(vec![word]), now).map_err(too_slow)
+    }
+
+    /// Shows every control message that waits; those for which the function says `false` go.
+    fn each_word(&mut self, mut keep: impl FnMut(&Word) -> bool) {
+        self.scheduler.revise(Class::Control, |chunk| {
+            let Held::Words(words) = &mut chunk.item else { return true };
+            words.retain(&mut keep);
+            chunk.bytes = words::bytes(words);
+            !words.is_empty()
+        });
     }
 
     /// An item of short data, as the bytes of its frame.

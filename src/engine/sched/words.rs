@@ -1,21 +1,16 @@
 //! Control messages that wait for a link, and when one of them is no news any more.
 //!
-//! What a listener is told of a floor is a state: who has it, or that nobody has. On a link that is busy, a spurt in which nothing was
-//! said is over before its listeners have heard of it, and one that presses and releases as fast as it may would fill their links
-//! with what is not true any more, in front of the grants of others. So what waits goes when a newer message says it all:
+//! On a link that is busy, a spurt in which nothing was said is over before its listeners have heard of it, and one that presses and
+//! releases as fast as it may would fill their links with spurts that are over, in front of the grants of others. So when the *taken*
+//! of a spurt is to be told, the *taken* and *idle* of earlier ones go together, if all of this holds: both still wait; the spurt was
+//! normal, for a higher tier cuts whoever is heard; it was released without a frame; and it is of the same epoch, for a unit that is led
+//! past half the circle of epochs takes the next number for an old one. The listener sees what it would if that spurt had never been.
 //!
-//! | waits | comes | goes |
-//! |---|---|---|
-//! | *taken* of a spurt | *idle* of the same spurt, released without a frame | the *taken* |
-//! | *idle* of a spurt without a frame | *taken*, or such an *idle*, of a later spurt of its epoch | the older *idle* |
-//!
-//! A spurt with voice keeps both its messages: its listeners need the one to play it, and the other to know its last frame. Between
-//! gateways every message goes: a far side keeps records. Of each epoch one message goes too: led past half the circle of epochs, a unit
-//! would take the next number for an old one.
+//! Between gateways every message goes: a far side keeps records.
 
 use bytes::{Bytes, BytesMut};
 use wire::control::{Floor, FloorBody, Message};
-use wire::{Spurt, TalkgroupId};
+use wire::{Spurt, TalkgroupId, Tier};
 
 /// A control message for a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,21 +47,47 @@ impl Word {
     pub fn to_unit(message: &Message) -> Self {
         Self { news: News::of(message), ..message.into() }
     }
+}
 
-    /// Whether anything that waits can be outdated by it.
-    pub(super) fn replaces(&self) -> bool {
-        self.news.is_some()
+/// Spurts that wait to be told of, beside one that begins after them.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    begins: Option<(TalkgroupId, Spurt)>,
+    taken: Vec<Spurt>,
+    /// Of those that were told of whole and are no news any more.
+    over: Vec<Spurt>,
+}
+
+impl Waiting {
+    /// Nothing seen yet.
+    pub(super) fn before(word: &Word) -> Self {
+        let begins = if let Some(News::Taken(talkgroup, spurt)) = &word.news { Some((talkgroup.clone(), *spurt)) } else { None };
+        Self { begins, ..Self::default() }
     }
 
-    /// The table above.
-    pub(super) fn is_outdated_by(&self, newer: &Self) -> bool {
-        use News::{Silent, Taken};
-        match (&self.news, &newer.news) {
-            (Some(Taken(here, spurt)), Some(Silent(there, ended))) => here == there && spurt == ended,
-            (Some(Silent(here, ended)), Some(Taken(there, later) | Silent(there, later))) => {
-                here == there && later.epoch == ended.epoch && later.is_after(*ended)
-            }
-            (Some(Taken(..)), Some(Taken(..)) | None) | (Some(Silent(..)), None) | (None, _) => false,
+    /// Sees what waits, oldest first.
+    pub(super) fn note(&mut self, word: &Word) {
+        match &word.news {
+            Some(News::Taken(here, spurt)) if self.precedes(here, *spurt) => self.taken.push(*spurt),
+            Some(News::Silent(here, spurt)) if self.precedes(here, *spurt) && self.taken.contains(spurt) => self.over.push(*spurt),
+            Some(_) | None => {}
+        }
+    }
+
+    fn precedes(&self, here: &TalkgroupId, spurt: Spurt) -> bool {
+        self.begins.as_ref().is_some_and(|(there, later)| here == there && later.epoch == spurt.epoch && later.is_after(spurt))
+    }
+
+    /// Whether there is anything to be taken out.
+    pub(super) fn is_outdated(&self) -> bool {
+        !self.over.is_empty()
+    }
+
+    /// Whether a message that waits is no news any more.
+    pub(super) fn outdates(&self, word: &Word) -> bool {
+        match &word.news {
+            Some(News::Taken(here, spurt) | News::Silent(here, spurt)) => self.precedes(here, *spurt) && self.over.contains(spurt),
+            None => false,
         }
     }
 }
@@ -75,11 +96,12 @@ impl News {
     fn of(message: &Message) -> Option<Self> {
         let Message::Floor(Floor { talkgroup, party: None, body }) = message else { return None };
         match body {
-            FloorBody::Taken(taken) => Some(Self::Taken(talkgroup.clone(), taken.spurt)),
+            FloorBody::Taken(taken) if taken.tier == Tier::Normal => Some(Self::Taken(talkgroup.clone(), taken.spurt)),
             FloorBody::Idle(idle) if idle.last_seq.is_none() && idle.cause.is_none() && !idle.spurt.is_start() => {
                 Some(Self::Silent(talkgroup.clone(), idle.spurt))
             }
-            FloorBody::Idle(_)
+            FloorBody::Taken(_)
+            | FloorBody::Idle(_)
             | FloorBody::Request(_)
             | FloorBody::Granted(_)
             | FloorBody::Deny { .. }
@@ -113,7 +135,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use wire::control::{Idle, Taken, Talker};
-    use wire::{RevokeCause, Seq, Tier};
+    use wire::{RevokeCause, Seq};
 
     use super::super::line::{Line, Packet, Room};
     use super::super::{Class, Next};
@@ -172,11 +194,13 @@ mod tests {
     }
 
     #[test]
-    fn of_spurts_without_a_word_only_the_last_end_is_told() {
+    fn of_spurts_without_a_word_only_the_last_is_told() {
         let flood: Vec<Message> = (1..=20).flat_map(|n| [taken("nl/pol-1", n), silent("nl/pol-1", n)]).collect();
-        assert_eq!(sent(&flood), (vec![silent("nl/pol-1", 20)], 1));
+        assert_eq!(sent(&flood), (flood[38..].to_vec(), 1));
         let then = [&flood[..], &[taken("nl/pol-1", 21), denied(7)]].concat();
         assert_eq!(sent(&then), (vec![taken("nl/pol-1", 21), denied(7)], 1), "and what follows shares its packet");
+        let begun = [&flood[1..], &[taken("nl/pol-1", 21)]].concat();
+        assert_eq!(sent(&begun).0, [silent("nl/pol-1", 1), taken("nl/pol-1", 21)], "what was told of is told to be over");
     }
 
     #[test]
@@ -188,16 +212,11 @@ mod tests {
     }
 
     #[test]
-    fn talkgroups_and_what_is_no_news_do_not_replace_each_other() {
-        let mixed = [taken("nl/pol-1", 1), silent("nl/pol-2", 1), denied(1), denied(2), silent("nl/pol-2", 3)];
-        let (said, _) = sent(&mixed);
-        assert_eq!(said, [taken("nl/pol-1", 1), denied(1), denied(2), silent("nl/pol-2", 3)]);
-    }
-
-    #[test]
-    fn every_epoch_is_told() {
-        let floors = [silent("nl/pol-1", 1), silent("nl/pol-1", 0x7e00_0001), silent("nl/pol-1", 0x7e00_0002)];
-        assert_eq!(sent(&floors).0, [floors[0].clone(), floors[2].clone()]);
+    fn talkgroups_and_epochs_do_not_replace_each_other() {
+        let other = [taken("nl/pol-1", 1), silent("nl/pol-1", 1), denied(1), denied(2), taken("nl/pol-2", 2)];
+        assert_eq!(sent(&other).0, other);
+        let leap = [taken("nl/pol-1", 1), silent("nl/pol-1", 1), taken("nl/pol-1", 0x7e00_0001)];
+        assert_eq!(sent(&leap).0, leap);
     }
 
     #[test]
@@ -205,8 +224,9 @@ mod tests {
         let (mut line, now) = (Line::new(Some(128)), epoch());
         line.message(Word::from(Bytes::from(vec![1; 1_000])), now).unwrap();
         assert!(matches!(line.next(now, Room::ALL), Next::Item { item: Packet::Stream(_), .. }));
-        line.message(Word::to_unit(&silent("nl/pol-1", 1)), now).unwrap();
-        line.message(Word::to_unit(&silent("nl/pol-1", 2)), now).unwrap();
+        for message in [taken("nl/pol-1", 1), silent("nl/pol-1", 1), taken("nl/pol-1", 2)] {
+            line.message(Word::to_unit(&message), now).unwrap();
+        }
         let mut packets = Vec::new();
         while let Next::Item { item: Packet::Stream(bytes), .. } =
             line.next(now + Duration::from_secs(60 * (packets.len() as u64 + 1)), Room::ALL)
@@ -214,6 +234,6 @@ mod tests {
             packets.push(bytes);
         }
         assert_eq!(packets[..2].concat(), vec![1; 600]);
-        assert_eq!(packets[2..], [wire::frame::encode(&silent("nl/pol-1", 2))]);
+        assert_eq!(packets[2..], [wire::frame::encode(&taken("nl/pol-1", 2))]);
     }
 }
