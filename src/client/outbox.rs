@@ -8,12 +8,13 @@ use bytes::Bytes;
 use engine::handset::Transmit;
 use engine::sched::{
     self,
-    line::{self, Full, Line, Packet, TooSlow},
+    line::{Full, Line, TooSlow},
     words::Word,
 };
-use transport::link::{Next, Outbox, Room};
+use transport::link::{Next, Outbox};
 use wire::Reason;
 use wire::data::Lane;
+use wire::packet::Room;
 
 /// What the driver offers.
 #[derive(Debug)]
@@ -52,11 +53,8 @@ impl Outbox for Uplink {
     }
 
     fn next(&mut self, now: Instant, room: Room) -> Next {
-        let room = line::Room { datagram: room.datagram, stream: room.stream, data: room.data };
         match self.line.next(now, room) {
-            sched::Next::Item { item: Packet::Datagram(bytes), .. } => Next::Datagram(bytes),
-            sched::Next::Item { item: Packet::Stream(bytes), .. } => Next::Stream(bytes),
-            sched::Next::Item { item: Packet::Data { lane, bytes, last }, .. } => Next::Data { lane, bytes, last },
+            sched::Next::Item { item, .. } => Next::Packet(item),
             sched::Next::Wait(until, _) => Next::Wait(until),
             sched::Next::Idle => Next::Idle,
         }

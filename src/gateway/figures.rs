@@ -236,8 +236,9 @@ mod tests {
     use std::time::Instant;
 
     use engine::figures::WAIT;
-    use engine::sched::line::{Line, Room, Sound};
+    use engine::sched::line::{Line, Sound};
     use wire::Level;
+    use wire::packet::Room;
 
     use super::*;
 

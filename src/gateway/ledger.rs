@@ -115,7 +115,8 @@ impl Ledger {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use engine::sched::line::{Line, Room};
+    use engine::sched::line::Line;
+    use wire::packet::Room;
 
     use super::*;
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use engine::sched;
-use engine::sched::line::{self, Line, Packet, Sound};
+use engine::sched::line::{self, Line, Sound};
 use engine::sched::words::Word;
 use tokio::sync::mpsc;
 use tracing::error;
@@ -18,8 +18,9 @@ use transport::config::Port;
 use transport::congestion::Rate;
 use transport::endpoint::Connection;
 use transport::identity::Certified;
-use transport::link::{self, Command, Inbound, Next, Outbox, Owner, Room};
+use transport::link::{self, Command, Inbound, Next, Outbox, Owner};
 use wire::data::Lane;
+use wire::packet::Room;
 use wire::{Reason, SessionId};
 
 use crate::ledger::Tally;
@@ -197,11 +198,8 @@ impl Outbox for Queue {
             self.tally.show(self.line.stats());
             self.shown = Some(now);
         }
-        let room = line::Room { datagram: room.datagram, stream: room.stream, data: room.data };
         match self.line.next(now, room) {
-            sched::Next::Item { item: Packet::Datagram(bytes), .. } => Next::Datagram(bytes),
-            sched::Next::Item { item: Packet::Stream(bytes), .. } => Next::Stream(bytes),
-            sched::Next::Item { item: Packet::Data { lane, bytes, last }, .. } => Next::Data { lane, bytes, last },
+            sched::Next::Item { item, .. } => Next::Packet(item),
             sched::Next::Wait(until, _) => Next::Wait(until),
             sched::Next::Idle => Next::Idle,
         }

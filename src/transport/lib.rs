@@ -45,6 +45,6 @@ pub use congestion::Rate;
 pub use endpoint::{Accepting, BindError, Connection, Dialer, Endpoint, Expect};
 pub use identity::{Certified, IdentityError, OwnIdentity};
 pub use keys::Keys;
-pub use link::{Ahead, Command, Counters, Inbound, Next, Outbox, Owner, Room};
+pub use link::{Ahead, Command, Counters, Inbound, Next, Outbox, Owner};
 pub use sockets::{OsSockets, Sockets};
 pub use trust::{SharedTrust, Trust, TrustError};

@@ -18,6 +18,7 @@ pub mod error;
 pub mod frame;
 pub mod ids;
 pub mod opus;
+pub mod packet;
 pub mod priority;
 #[cfg(test)]
 mod protocol_md_tests;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use engine::sched;
-use engine::sched::line::{self, Line, Packet, Sound, TooSlow};
+use engine::sched::line::{Line, Sound, TooSlow};
 use pki::{Authority, Kind, Lifetime, Request};
 use quinn::congestion::{BbrConfig, CubicConfig, NewRenoConfig};
 use testkit::{Link, Net, clock};
@@ -17,9 +17,10 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 use transport::clock::following_tokio;
 use transport::congestion::Congestion;
-use transport::link::{self, Command, Counters, Inbound, Next, Outbox, Owner, Room};
+use transport::link::{self, Command, Counters, Inbound, Next, Outbox, Owner};
 use transport::sockets::{BoundBy, Sockets};
 use transport::{Connection, Dialer, Endpoint, Expect, Keys, OwnIdentity, Port, Trust};
+use wire::packet::Room;
 use wire::{Level, Reason, Tier};
 
 const FRAME: Duration = Duration::from_millis(20);
@@ -135,11 +136,8 @@ impl Outbox for Queue {
     }
 
     fn next(&mut self, now: std::time::Instant, room: Room) -> Next {
-        let room = line::Room { datagram: room.datagram, stream: room.stream, data: room.data };
         match self.0.next(now, room) {
-            sched::Next::Item { item: Packet::Datagram(bytes), .. } => Next::Datagram(bytes),
-            sched::Next::Item { item: Packet::Stream(bytes), .. } => Next::Stream(bytes),
-            sched::Next::Item { item: Packet::Data { lane, bytes, last }, .. } => Next::Data { lane, bytes, last },
+            sched::Next::Item { item, .. } => Next::Packet(item),
             sched::Next::Wait(until, _) => Next::Wait(until),
             sched::Next::Idle => Next::Idle,
         }

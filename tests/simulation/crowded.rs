@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use engine::sched;
-use engine::sched::line::{self, Full, Line, Packet, Sound, TooSlow};
+use engine::sched::line::{Full, Line, Sound, TooSlow};
 use testkit::{Link, clock};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 use transport::Connection;
-use transport::link::{self, Ahead, Command, Counters, Inbound, Next, Outbox, Owner, Room};
+use transport::link::{self, Ahead, Command, Counters, Inbound, Next, Outbox, Owner};
 use wire::control::Message;
 use wire::data::{Body, Envelope, Item, Lane};
+use wire::packet::Room;
 use wire::{Level, Reason, Tier};
 
 use super::congestion::Border;
@@ -55,11 +56,8 @@ impl Outbox for Queue {
     }
 
     fn next(&mut self, now: std::time::Instant, room: Room) -> Next {
-        let room = line::Room { datagram: room.datagram, stream: room.stream, data: room.data };
         match self.0.next(now, room) {
-            sched::Next::Item { item: Packet::Datagram(bytes), .. } => Next::Datagram(bytes),
-            sched::Next::Item { item: Packet::Stream(bytes), .. } => Next::Stream(bytes),
-            sched::Next::Item { item: Packet::Data { lane, bytes, last }, .. } => Next::Data { lane, bytes, last },
+            sched::Next::Item { item, .. } => Next::Packet(item),
             sched::Next::Wait(until, _) => Next::Wait(until),
             sched::Next::Idle => Next::Idle,
         }

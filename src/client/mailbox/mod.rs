@@ -34,7 +34,7 @@ use wire::{Identity, Reason};
 use journal::Journal;
 pub use journal::StateError;
 use record::Record;
-use state::{Out, State, lane_of};
+use state::{Out, State};
 pub use words::{Draft, Mail, SendError};
 
 /// Messages to be sent, and messages that came and were not shown.
@@ -94,13 +94,6 @@ impl Streams {
             heard: [0; 2],
             under_way: Default::default(),
         }
-    }
-}
-
-fn index(lane: Lane) -> usize {
-    match lane {
-        Lane::Urgent => 0,
-        Lane::Routine => 1,
     }
 }
 
@@ -232,7 +225,7 @@ impl Mailbox {
         let Some(streams) = &mut self.streams else { return Ok(()) };
         let number = item.number;
         if matches!(item.body, Body::Message(_) | Body::Report(_)) {
-            let heard = &mut streams.heard[index(lane)];
+            let heard = &mut streams.heard[lane.index()];
             if number != *heard + 1 {
                 return Err(Reason::ProtocolViolation);
             }
@@ -242,12 +235,12 @@ impl Mailbox {
             Body::Message(envelope) => self.take_message(lane, number, envelope, now_ms),
             Body::Report(report) => self.take_report(lane, number, report, now_ms),
             Body::Taken => {
-                streams.under_way[index(lane)].remove(&number);
-                streams.outboxes[index(lane)].handle_taken(number);
+                streams.under_way[lane.index()].remove(&number);
+                streams.outboxes[lane.index()].handle_taken(number);
             }
             Body::Refused(reason) => {
-                let carried = streams.under_way[index(lane)].remove(&number);
-                streams.outboxes[index(lane)].handle_refused(number, reason, now);
+                let carried = streams.under_way[lane.index()].remove(&number);
+                streams.outboxes[lane.index()].handle_refused(number, reason, now);
                 let id = carried.and_then(|number| self.state.out.get(&number)).filter(|out| out.is_message()).and_then(Out::id);
                 if let Some(id) = id.filter(|_| reason.is_transient()) {
                     self.mail.push_back(Mail::Waiting(id, reason));
@@ -306,13 +299,13 @@ impl Mailbox {
     pub(crate) fn poll_transmit(&mut self, ahead: &Ahead, now: Instant, now_ms: u64) -> Option<(Lane, Bytes)> {
         let streams = self.streams.as_mut()?;
         for lane in Lane::ALL.into_iter().filter(|lane| ahead.has_room(*lane)) {
-            if let Some(item) = streams.answers[index(lane)].pop_front() {
+            if let Some(item) = streams.answers[lane.index()].pop_front() {
                 return Some((lane, item.encode()));
             }
-            if let Some((number, waiting)) = streams.outboxes[index(lane)].poll_transmit(now, now_ms)
+            if let Some((number, waiting)) = streams.outboxes[lane.index()].poll_transmit(now, now_ms)
                 && let Some(out) = self.state.out.get(&waiting.number)
             {
-                streams.under_way[index(lane)].insert(number, waiting.number);
+                streams.under_way[lane.index()].insert(number, waiting.number);
                 return Some((lane, Item { number, body: out.item.body.clone() }.encode()));
             }
         }
@@ -353,7 +346,7 @@ impl Mailbox {
     fn load(&mut self) {
         let Some(streams) = &mut self.streams else { return };
         for lane in Lane::ALL {
-            let outbox = &mut streams.outboxes[index(lane)];
+            let outbox = &mut streams.outboxes[lane.index()];
             while let Some((after, limit)) = outbox.poll_page() {
                 outbox.handle_page(self.state.page(lane, after, limit, &self.me), limit);
             }
@@ -459,14 +452,14 @@ impl Mailbox {
             Effect::Tell(mail) => self.mail.push_back(mail),
             Effect::Answer(session, lane, item) => {
                 if let Some(streams) = self.streams.as_mut().filter(|_| session == self.session) {
-                    streams.answers[index(lane)].push_back(item);
+                    streams.answers[lane.index()].push_back(item);
                 }
             }
             Effect::Put(number) => {
                 let Some(out) = self.state.out.get_mut(&number) else { return };
                 out.ready = true;
                 if let (Some(streams), Some(waiting)) = (&mut self.streams, out.waiting(number, &self.me)) {
-                    streams.outboxes[index(lane_of(out.urgent))].handle_put(waiting);
+                    streams.outboxes[Lane::of(out.urgent).index()].handle_put(waiting);
                 }
                 self.load();
             }

@@ -123,13 +123,8 @@ impl State {
 
     /// What may go on a lane after that number.
     pub(super) fn page(&self, lane: Lane, after: u64, limit: usize, me: &Identity) -> Page {
-        let of_lane = self.out.range(after.saturating_add(1)..).filter(|(_, out)| out.ready && lane_of(out.urgent) == lane);
+        let of_lane = self.out.range(after.saturating_add(1)..).filter(|(_, out)| out.ready && Lane::of(out.urgent) == lane);
         let waiting = of_lane.filter_map(|(number, out)| out.waiting(*number, me)).take(limit).collect();
         Page { waiting, damaged: Vec::new() }
     }
-}
-
-/// The lane of what is urgent, or not.
-pub(super) fn lane_of(urgent: bool) -> Lane {
-    if urgent { Lane::Urgent } else { Lane::Routine }
 }

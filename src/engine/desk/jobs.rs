@@ -8,7 +8,7 @@ use wire::{SessionId, TalkgroupId};
 
 use super::output::{Event, Output};
 use super::reports::LookUp;
-use super::sending::{Source, lane_of};
+use super::sending::Source;
 use super::{Desk, Now, Seals};
 
 /// An item that came and has no answer yet.
@@ -167,7 +167,7 @@ impl<S: Seals> Desk<S> {
 
     /// Something is in an outbox: whoever reads it gets it at once.
     fn put_in(&mut self, waiting: Waiting, now: Now) {
-        let lane = lane_of(&waiting.entry);
+        let lane = Lane::of(waiting.entry.urgent);
         let (readers, source): (Vec<SessionId>, Source) = match &waiting.entry.outbox {
             Recipient::Identity(identity) => (self.by_identity.get(identity).copied().into_iter().collect(), Source::Own),
             Recipient::Talkgroup(talkgroup) => {
@@ -196,7 +196,7 @@ impl<S: Seals> Desk<S> {
     pub(super) fn ask_places(&mut self, session: SessionId, talkgroup: &TalkgroupId) {
         let Some(member) = self.sessions.get(&session).map(|entry| entry.who.identity.clone()) else { return };
         for lane in Lane::ALL {
-            let question = Question::Place(talkgroup.clone(), member.clone(), lane == Lane::Urgent);
+            let question = Question::Place(talkgroup.clone(), member.clone(), lane.is_urgent());
             self.ask(Job::Place { session, lane, talkgroup: talkgroup.clone() }, question);
         }
     }
@@ -210,7 +210,7 @@ impl<S: Seals> Desk<S> {
             stream.open(talkgroup.clone(), member.clone(), place.unwrap_or(last));
         }
         if place.is_none() {
-            self.advance(Change::Advance { talkgroup, member, urgent: lane == Lane::Urgent, number: last });
+            self.advance(Change::Advance { talkgroup, member, urgent: lane.is_urgent(), number: last });
         }
         self.send(session, now);
     }

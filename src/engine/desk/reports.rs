@@ -115,7 +115,7 @@ impl<S: Seals> Desk<S> {
                 let until_ms = now.ms + REPORT_MS + REMEMBER_MS;
                 let (sender, recipient, back) = (known.sender.clone(), report.about.clone(), known.back.clone());
                 let remember = Known { id: name_of(&report), sender, recipient, back, digest: 0, until_ms };
-                let puts = vec![back_to(&known, report, is_urgent(to), now)];
+                let puts = vec![back_to(&known, report, to.lane.is_urgent(), now)];
                 self.file(Filing { to: Some(to), remember: Some(remember), puts, ..Filing::default() });
             }
             // Forgotten, or not theirs to say: nobody waits for it.
@@ -144,10 +144,6 @@ impl<S: Seals> Desk<S> {
             }
         }
     }
-}
-
-fn is_urgent(to: Unanswered) -> bool {
-    to.lane == wire::data::Lane::Urgent
 }
 
 /// A report for whom the message came from.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use wire::data::keep::{Change, Entry, Load, Page, Place, Question, Waiting};
+use wire::data::keep::{Change, Load, Page, Place, Question, Waiting};
 use wire::data::{Body, Item, Lane, Recipient, Undelivered};
 use wire::{Identity, SessionId, TalkgroupId};
 
@@ -71,10 +71,6 @@ enum Wish {
     Told(Source, Told),
     Page(Source, u64, usize),
     Send(u64, Box<Waiting>),
-}
-
-pub(super) fn lane_of(entry: &Entry) -> Lane {
-    if entry.urgent { Lane::Urgent } else { Lane::Routine }
 }
 
 impl Stream {
@@ -212,7 +208,7 @@ impl<S: Seals> Desk<S> {
     fn grant(&mut self, session: SessionId, who: &Identity, lane: Lane, wish: Wish, now: Now) {
         match wish {
             Wish::Page(source, after, limit) => {
-                let question = Question::Page(Place { outbox: source.outbox(who), urgent: lane == Lane::Urgent, after }, limit);
+                let question = Question::Page(Place { outbox: source.outbox(who), urgent: lane.is_urgent(), after }, limit);
                 self.ask(Job::Page { session, lane, source, limit }, question);
             }
             Wish::Send(number, waiting) => {
@@ -242,7 +238,7 @@ impl<S: Seals> Desk<S> {
             (Told::Damaged(numbers), source) => self.damaged(numbers, Some(&source.outbox(who))),
             (Told::End(reason), _) => self.end(session, reason),
             (Told::Advance(number), Source::Group(talkgroup)) => {
-                self.advance(Change::Advance { talkgroup, member: who.clone(), urgent: lane == Lane::Urgent, number });
+                self.advance(Change::Advance { talkgroup, member: who.clone(), urgent: lane.is_urgent(), number });
             }
             // Only what many read has places.
             (Told::Advance(_), Source::Own) => {}

@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use wire::data::keep::{Page, Question, Waiting};
-use wire::data::{Recipient, Undelivered};
+use wire::data::{Lane, Recipient, Undelivered};
 
 use super::jobs::Job;
-use super::sending::{Source, lane_of};
+use super::sending::Source;
 use super::{Desk, Now, Seals};
 
 /// Entries that are looked at at once.
@@ -109,7 +109,7 @@ impl<S: Seals> Desk<S> {
 
     /// Lets go of an entry; `false`: it is under way, and its receiver may have it, so its answer decides.
     fn withdraw(&mut self, waiting: &Waiting) -> bool {
-        let lane = lane_of(&waiting.entry);
+        let lane = Lane::of(waiting.entry.urgent);
         match &waiting.entry.outbox {
             Recipient::Identity(identity) => {
                 let session = self.by_identity.get(identity).and_then(|session| self.sessions.get_mut(session));

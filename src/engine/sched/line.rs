@@ -7,44 +7,11 @@ use std::time::Instant;
 use bytes::Bytes;
 use wire::data::Lane;
 use wire::frame::CHUNK_MAX_BYTES;
+use wire::packet::{Packet, Room};
 use wire::{Level, Tier};
 
-use super::words::{self, Word};
+use super::words::{self, Beside, Word};
 use super::{Chunk, Class, Next, Overflow, Scheduler, Stats};
-
-/// One packet for QUIC.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Packet {
-    /// A datagram.
-    Datagram(Bytes),
-    /// A piece of the control stream.
-    Stream(Bytes),
-    /// A piece of a data stream.
-    Data {
-        /// Which.
-        lane: Lane,
-        /// The bytes.
-        bytes: Bytes,
-        /// Whether an item ends here.
-        last: bool,
-    },
-}
-
-/// What the connection takes now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
-    /// A datagram of any size.
-    pub datagram: bool,
-    /// A piece of the control stream.
-    pub stream: bool,
-    /// A piece of the urgent, and of the routine data stream.
-    pub data: [bool; 2],
-}
-
-impl Room {
-    /// It takes everything.
-    pub const ALL: Self = Self { datagram: true, stream: true, data: [true; 2] };
-}
 
 /// A voice frame for a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,13 +70,12 @@ impl Line {
     /// # Errors
     /// [`TooSlow`]: close the link.
     pub fn message(&mut self, word: Word, now: Instant) -> Result<(), TooSlow> {
-        let mut waiting = words::Waiting::before(&word);
-        self.each_word(|other| {
-            waiting.note(other);
-            true
-        });
-        if waiting.is_outdated() {
-            self.each_word(|other| !waiting.outdates(other));
+        if let Some(mut beside) = Beside::of(&word) {
+            self.each_word(|other| {
+                beside.note(other);
+                true
+            });
+            self.each_word(|other| !beside.outdates(other));
         }
         let bytes = word.frame.len();
         if bytes > CHUNK_MAX_BYTES {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use proptest::prelude::*;
 use wire::Tier;
+use wire::packet::{Packet, Room};
 
 use super::*;
 
@@ -288,7 +289,7 @@ fn a_heartbeat_counts_as_a_signal_and_not_as_emergency_voice() {
     let (mut line, now) = (line::Line::new(None), epoch());
     line.signal(Bytes::from_static(&[0x20; 9]), now).unwrap();
     line.voice(sound(Tier::Emergency, false, None), now, now).unwrap();
-    while matches!(line.next(now, line::Room::ALL), Next::Item { .. }) {}
+    while matches!(line.next(now, Room::ALL), Next::Item { .. }) {}
     assert_eq!((line.stats().of(Class::Signal).sent, line.stats().of(Class::EmergencyVoice).sent), (1, 1));
 }
 
@@ -301,7 +302,7 @@ fn the_deadline_of_voice_counts_from_its_arrival_at_the_gateway() {
     }
     line.voice(sound(Tier::Normal, false, None), start + ms(50), start + ms(50)).unwrap();
     let mut waits = Vec::new();
-    while let Next::Item { waited, .. } = line.next(start + ms(61), line::Room::ALL) {
+    while let Next::Item { waited, .. } = line.next(start + ms(61), Room::ALL) {
         waits.push(waited);
     }
     assert_eq!((waits, line.stats().of(Class::Voice).dropped_late), (vec![ms(61), ms(11)], 1));
@@ -466,8 +467,8 @@ fn talk_over(rate_kbps: u32, voices: &[Tier], burst: u64) -> (Vec<[u32; 2]>, Dur
                 line.voice(sound, now, now).unwrap();
             }
         }
-        while let Next::Item { item, waited, .. } = line.next(now, line::Room::ALL) {
-            let line::Packet::Datagram(bytes) = item else { panic!("a stream") };
+        while let Next::Item { item, waited, .. } = line.next(now, Room::ALL) {
+            let Packet::Datagram(bytes) = item else { panic!("a stream") };
             sent[usize::from(bytes[0])][usize::from(bytes.len() == 70)] += 1;
             if at > 1_000 {
                 longest = longest.max(waited);

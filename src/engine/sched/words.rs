@@ -49,44 +49,40 @@ impl Word {
     }
 }
 
-/// Spurts that wait to be told of, beside one that begins after them.
-#[derive(Debug, Default)]
-pub(super) struct Waiting {
-    begins: Option<(TalkgroupId, Spurt)>,
+/// What waits to be told of a talkgroup, beside a spurt that begins there.
+#[derive(Debug)]
+pub(super) struct Beside {
+    talkgroup: TalkgroupId,
+    begins: Spurt,
     taken: Vec<Spurt>,
-    /// Of those that were told of whole and are no news any more.
+    /// Of those, the ones that are over.
     over: Vec<Spurt>,
 }
 
-impl Waiting {
-    /// Nothing seen yet.
-    pub(super) fn before(word: &Word) -> Self {
-        let begins = if let Some(News::Taken(talkgroup, spurt)) = &word.news { Some((talkgroup.clone(), *spurt)) } else { None };
-        Self { begins, ..Self::default() }
+impl Beside {
+    /// Nothing seen yet; `None` if no spurt begins.
+    pub(super) fn of(word: &Word) -> Option<Self> {
+        let Some(News::Taken(talkgroup, begins)) = &word.news else { return None };
+        Some(Self { talkgroup: talkgroup.clone(), begins: *begins, taken: Vec::new(), over: Vec::new() })
     }
 
     /// Sees what waits, oldest first.
     pub(super) fn note(&mut self, word: &Word) {
         match &word.news {
-            Some(News::Taken(here, spurt)) if self.precedes(here, *spurt) => self.taken.push(*spurt),
-            Some(News::Silent(here, spurt)) if self.precedes(here, *spurt) && self.taken.contains(spurt) => self.over.push(*spurt),
+            Some(News::Taken(here, spurt)) if self.follows(here, *spurt) => self.taken.push(*spurt),
+            Some(News::Silent(here, spurt)) if *here == self.talkgroup && self.taken.contains(spurt) => self.over.push(*spurt),
             Some(_) | None => {}
         }
     }
 
-    fn precedes(&self, here: &TalkgroupId, spurt: Spurt) -> bool {
-        self.begins.as_ref().is_some_and(|(there, later)| here == there && later.epoch == spurt.epoch && later.is_after(spurt))
-    }
-
-    /// Whether there is anything to be taken out.
-    pub(super) fn is_outdated(&self) -> bool {
-        !self.over.is_empty()
+    fn follows(&self, here: &TalkgroupId, spurt: Spurt) -> bool {
+        *here == self.talkgroup && self.begins.epoch == spurt.epoch && self.begins.is_after(spurt)
     }
 
     /// Whether a message that waits is no news any more.
     pub(super) fn outdates(&self, word: &Word) -> bool {
         match &word.news {
-            Some(News::Taken(here, spurt) | News::Silent(here, spurt)) => self.precedes(here, *spurt) && self.over.contains(spurt),
+            Some(News::Taken(here, spurt) | News::Silent(here, spurt)) => *here == self.talkgroup && self.over.contains(spurt),
             None => false,
         }
     }
@@ -135,9 +131,10 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use wire::control::{Idle, Taken, Talker};
+    use wire::packet::{Packet, Room};
     use wire::{RevokeCause, Seq};
 
-    use super::super::line::{Line, Packet, Room};
+    use super::super::line::Line;
     use super::super::{Class, Next};
     use super::*;
 

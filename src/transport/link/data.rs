@@ -27,26 +27,18 @@ pub struct Ahead {
 impl Ahead {
     /// Whether the link may be given another item.
     pub fn has_room(&self, lane: Lane) -> bool {
-        self.waiting[index(lane)] < AHEAD_BYTES
+        self.waiting[lane.index()] < AHEAD_BYTES
     }
 
     /// The link was given an item with a frame of so many bytes.
     pub fn given(&mut self, lane: Lane, frame_bytes: usize) {
-        self.waiting[index(lane)] += charge(frame_bytes);
+        self.waiting[lane.index()] += charge(frame_bytes);
     }
 
     /// The link says [`super::Inbound::DataLeft`].
     pub fn left(&mut self, lane: Lane, bytes: usize) {
-        let waiting = &mut self.waiting[index(lane)];
+        let waiting = &mut self.waiting[lane.index()];
         *waiting = waiting.saturating_sub(bytes);
-    }
-}
-
-/// Place of a lane in tables of both, as in [`Lane::ALL`].
-pub(super) fn index(lane: Lane) -> usize {
-    match lane {
-        Lane::Urgent => 0,
-        Lane::Routine => 1,
     }
 }
 

@@ -22,6 +22,7 @@ use tokio::sync::mpsc;
 use wire::Reason;
 use wire::control::Message;
 use wire::data::{Item, Lane};
+use wire::packet::{Packet, Room};
 
 use crate::endpoint::Connection;
 use crate::reason;
@@ -36,39 +37,11 @@ pub const STREAM_CHUNK_MAX_BYTES: usize = wire::frame::CHUNK_MAX_BYTES;
 /// Time to flush control messages and the farewell when closing in order.
 pub const FLUSH_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// What the connection can take right now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
-    /// A datagram of any allowed size.
-    pub datagram: bool,
-    /// A chunk of the control stream: the one before has been accepted.
-    pub stream: bool,
-    /// A chunk of each data stream, in the order of [`Lane::ALL`]: the one before has been accepted, and no datagrams back up.
-    pub data: [bool; 2],
-}
-
-impl Room {
-    fn any(self) -> bool {
-        self.datagram || self.stream || self.data.contains(&true)
-    }
-}
-
 /// The answer of an [`Outbox`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Send this datagram; only with [`Room::datagram`].
-    Datagram(Bytes),
-    /// Send these bytes of the control stream, at most [`STREAM_CHUNK_MAX_BYTES`]; only with [`Room::stream`].
-    Stream(Bytes),
-    /// Send these bytes of a data stream, at most [`STREAM_CHUNK_MAX_BYTES`]; only with its [`Room::data`].
-    Data {
-        /// Which stream.
-        lane: Lane,
-        /// What.
-        bytes: Bytes,
-        /// Whether an item ends here.
-        last: bool,
-    },
+    /// Send this, for which there is room.
+    Packet(Packet),
     /// Nothing may leave before this moment.
     Wait(Instant),
     /// Nothing to send that there is room for.

@@ -11,10 +11,11 @@ use tokio::time::{self, sleep_until};
 use tracing::debug;
 use wire::Reason;
 use wire::data::Lane;
+use wire::packet::{Packet, Room};
 
 use super::counters::{Counters, count};
-use super::data::{DataStream, index, priority};
-use super::{Command, FLUSH_TIMEOUT, Inbound, Next, Outbox, Owner, Room};
+use super::data::{DataStream, priority};
+use super::{Command, FLUSH_TIMEOUT, Inbound, Next, Outbox, Owner};
 use crate::config;
 use crate::congestion::Rate;
 
@@ -113,7 +114,7 @@ impl<'a, O: Outbox, T, F: Fn(Inbound) -> T> Writer<'a, O, T, F> {
                         place.send((self.owner.tag)(Inbound::DataLeft(lane, bytes)));
                     }
                     // An owner that has gone wants to know nothing more.
-                    left.into_iter().for_each(|(lane, _)| self.data[index(lane)].left = 0);
+                    left.into_iter().for_each(|(lane, _)| self.data[lane.index()].left = 0);
                     Woken::Told
                 }
                 () = maybe_until(wake), if wake.is_some() => Woken::Time,
@@ -159,9 +160,9 @@ impl<'a, O: Outbox, T, F: Fn(Inbound) -> T> Writer<'a, O, T, F> {
                 return Asked { room, wait: None, idle: false };
             }
             match self.outbox.next(time::Instant::now().into_std(), room) {
-                Next::Datagram(datagram) => self.send_datagram(datagram),
-                Next::Stream(chunk) => self.chunk = chunk,
-                Next::Data { lane, bytes, last } => self.data[index(lane)].put(bytes, last),
+                Next::Packet(Packet::Datagram(datagram)) => self.send_datagram(datagram),
+                Next::Packet(Packet::Stream(chunk)) => self.chunk = chunk,
+                Next::Packet(Packet::Data { lane, bytes, last }) => self.data[lane.index()].put(bytes, last),
                 Next::Wait(until) => return Asked { room, wait: Some(until), idle: false },
                 Next::Idle => return Asked { room, wait: None, idle: true },
             }

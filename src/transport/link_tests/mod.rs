@@ -15,8 +15,9 @@ use wire::Reason;
 use wire::control::{Hello, Message};
 use wire::data::Lane;
 use wire::frame;
+use wire::packet::{Packet, Room};
 
-use crate::link::{self, Command, Counters, Inbound, Next, Outbox, Owner, Room, STREAM_CHUNK_MAX_BYTES};
+use crate::link::{self, Command, Counters, Inbound, Next, Outbox, Owner, STREAM_CHUNK_MAX_BYTES};
 use crate::test_support::{BUDGET, DELAY, DIAL_LIMIT, GATEWAY, Scene, accept_one, any_of, gateway_addr, ip};
 use crate::{Connection, Endpoint, Keys, Port};
 
@@ -52,10 +53,10 @@ impl Outbox for Queues {
         if room.datagram
             && let Some(datagram) = self.datagrams.pop_front()
         {
-            return Next::Datagram(datagram);
+            return Next::Packet(Packet::Datagram(datagram));
         }
         if room.stream && !self.stream.is_empty() {
-            return Next::Stream(self.stream.split_to(self.stream.len().min(STREAM_CHUNK_MAX_BYTES)));
+            return Next::Packet(Packet::Stream(self.stream.split_to(self.stream.len().min(STREAM_CHUNK_MAX_BYTES))));
         }
         for (lane, room) in Lane::ALL.into_iter().zip(room.data) {
             let Some(place) = self.data.iter().position(|(other, _)| room && *other == lane) else { continue };
@@ -65,7 +66,7 @@ impl Outbox for Queues {
             if last {
                 self.data.remove(place);
             }
-            return Next::Data { lane, bytes, last };
+            return Next::Packet(Packet::Data { lane, bytes, last });
         }
         Next::Idle
     }

@@ -13,6 +13,24 @@ impl Lane {
     /// Both lanes, the urgent one first.
     pub const ALL: [Self; 2] = [Self::Urgent, Self::Routine];
 
+    /// That of what is urgent, or is not.
+    pub const fn of(urgent: bool) -> Self {
+        if urgent { Self::Urgent } else { Self::Routine }
+    }
+
+    /// Whether it is that of what is urgent.
+    pub const fn is_urgent(self) -> bool {
+        matches!(self, Self::Urgent)
+    }
+
+    /// Its place in [`ALL`](Self::ALL).
+    pub const fn index(self) -> usize {
+        match self {
+            Self::Urgent => 0,
+            Self::Routine => 1,
+        }
+    }
+
     /// The first byte of the stream.
     pub const fn to_byte(self) -> u8 {
         match self {
