@@ -11,12 +11,8 @@ use super::{Outcome, Unusable, start_with_mailbox};
 /// Runs the command.
 pub(super) async fn run(args: Inbox) -> Result<Outcome, Unusable> {
     let config = UnitConfig::load(&args.common.config).map_err(|error| Unusable::from(&error))?;
-    let mut unit = match start_with_mailbox(&config, config.talkgroups.clone(), args.common.connect_timeout, true) {
-        Ok(unit) => unit,
-        Err(error) => {
-            complain(&error.to_string());
-            return Ok(Outcome::Failed);
-        }
+    let Some(mut unit) = start_with_mailbox(&config, config.talkgroups.clone(), args.common.connect_timeout, true) else {
+        return Ok(Outcome::Failed);
     };
     let output = Output::new(args.common.json);
     let mut stop = Stop::new();

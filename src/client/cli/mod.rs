@@ -15,7 +15,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rand::rngs::SmallRng;
 use rand::{RngCore, SeedableRng};
-use talkbridge_client::mailbox::StateError;
 use talkbridge_client::{Mailbox, Unit, UnitConfig};
 use transport::OsSockets;
 use wire::TalkgroupId;
@@ -69,21 +68,23 @@ impl Unusable {
     }
 }
 
-/// The same with short data, kept in the configured state folder; one that shows takes what came out of it.
-fn start_with_mailbox(
-    config: &UnitConfig,
-    talkgroups: Vec<TalkgroupId>,
-    connect_timeout: Duration,
-    shows: bool,
-) -> Result<Unit, StateError> {
-    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0));
-    let mailbox = Mailbox::open(config.own.identity().clone(), config.state.as_deref(), shows, now_ms)?;
+/// The same with short data, kept in the configured state folder; one that shows takes what came out of it. `None` if that folder
+/// is of no use, which the user has been told.
+fn start_with_mailbox(config: &UnitConfig, talkgroups: Vec<TalkgroupId>, connect_timeout: Duration, shows: bool) -> Option<Unit> {
+    let mailbox = Mailbox::open(config.own.identity().clone(), config.state.as_deref(), shows, unix_ms())
+        .inspect_err(|error| output::complain(&error.to_string()))
+        .ok()?;
     let seed = SmallRng::from_os_rng().next_u64();
-    Ok(Unit::start_with(config.settings(talkgroups, connect_timeout), mailbox, Arc::new(OsSockets), seed, transport::clock::system()))
+    Some(Unit::start_with(config.settings(talkgroups, connect_timeout), mailbox, Arc::new(OsSockets), seed, transport::clock::system()))
 }
 
 /// Starts a unit of the operating system.
 fn start(config: &UnitConfig, talkgroups: Vec<TalkgroupId>, connect_timeout: Duration) -> Unit {
     let seed = SmallRng::from_os_rng().next_u64();
     Unit::start(config.settings(talkgroups, connect_timeout), Arc::new(OsSockets), seed, transport::clock::system())
+}
+
+/// Milliseconds of UTC since 1970.
+fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0))
 }

@@ -1,7 +1,5 @@
 //! `send`: hands a message to the gateway, waits until that answers for it, and for reports if asked to.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use engine::handset::Event;
 use talkbridge_client::{Draft, End, Mail, Unit, UnitConfig, What};
 use wire::data::{Content, Location, MessageId, Recipient, Wanted};
@@ -9,7 +7,7 @@ use wire::data::{Content, Location, MessageId, Recipient, Wanted};
 use super::args::{Send, WaitArg};
 use super::output::{Output, complain};
 use super::stop::Stop;
-use super::{Outcome, Unusable, start_with_mailbox};
+use super::{Outcome, Unusable, start_with_mailbox, unix_ms};
 
 /// One message on its way.
 struct Sending {
@@ -24,13 +22,7 @@ pub(super) async fn run(args: Send) -> Result<Outcome, Unusable> {
     let config = UnitConfig::load(&args.common.config).map_err(|error| Unusable::from(&error))?;
     // Who sends to a talkgroup must be in it.
     let talkgroups = if let Recipient::Talkgroup(talkgroup) = &args.to { vec![talkgroup.clone()] } else { Vec::new() };
-    let unit = match start_with_mailbox(&config, talkgroups, args.common.connect_timeout, false) {
-        Ok(unit) => unit,
-        Err(error) => {
-            complain(&error.to_string());
-            return Ok(Outcome::Failed);
-        }
-    };
+    let Some(unit) = start_with_mailbox(&config, talkgroups, args.common.connect_timeout, false) else { return Ok(Outcome::Failed) };
     let output = Output::new(args.common.json);
     let mut stop = Stop::new();
     let mut sending = Sending { args, unit, id: None, outcome: None };
@@ -109,8 +101,7 @@ fn content(args: &Send) -> Content {
     match (&args.text, args.status, args.location) {
         (Some(text), ..) => Content::Text(text.clone()),
         (None, _, Some(place)) => {
-            let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0));
-            let measured = Location::new(place.latitude_e7(), place.longitude_e7(), None, now_ms);
+            let measured = Location::new(place.latitude_e7(), place.longitude_e7(), None, unix_ms());
             Content::Location(measured.unwrap_or(place))
         }
         // One of the three is needed by the arguments.

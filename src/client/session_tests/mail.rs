@@ -68,6 +68,14 @@ fn start(scene: &Scene, folder: &std::path::Path, shows: bool) -> Unit {
     Unit::start_with(scene.settings(&["10.0.0.1:7001"]), mailbox, Arc::new(scene.sockets(UNIT)), 3, Arc::clone(&scene.clock))
 }
 
+/// A unit with a mailbox in that folder, joined to a gateway with short data.
+async fn joined(scene: &Scene, port: &Endpoint, folder: &std::path::Path, shows: bool) -> (Unit, Post) {
+    let mut unit = start(scene, folder, shows);
+    let post = Post::welcomed(port, vec![wire::SHORT_DATA]).await;
+    assert_eq!(mail(&mut unit).await, Mail::Ready);
+    (unit, post)
+}
+
 fn draft(content: Content) -> Draft {
     let to = "be/unit/lux-7".parse().unwrap();
     let wanted = Wanted { delivered: true, read: false };
@@ -85,9 +93,7 @@ fn a_message_goes_is_accepted_and_its_report_is_told() {
         let scene = Scene::new();
         let folder = tempfile::tempdir().unwrap();
         let port = scene.gateway("10.0.0.1:7001");
-        let mut unit = start(&scene, folder.path(), false);
-        let mut post = Post::welcomed(&port, vec![wire::SHORT_DATA]).await;
-        assert_eq!(mail(&mut unit).await, Mail::Ready);
+        let (mut unit, mut post) = joined(&scene, &port, folder.path(), false).await;
         let id = unit.handle.send(draft(Content::Text("x".repeat(4_096)))).await.unwrap();
         let item = post.next().await;
         assert_eq!((item.number, message_of(&item).id), (1, id));
@@ -106,17 +112,13 @@ fn what_a_gateway_took_from_a_unit_that_died_it_takes_again_under_the_same_id() 
         let scene = Scene::new();
         let folder = tempfile::tempdir().unwrap();
         let port = scene.gateway("10.0.0.1:7001");
-        let mut unit = start(&scene, folder.path(), false);
-        let mut post = Post::welcomed(&port, vec![wire::SHORT_DATA]).await;
-        assert_eq!(mail(&mut unit).await, Mail::Ready);
+        let (mut unit, mut post) = joined(&scene, &port, folder.path(), false).await;
         let id = unit.handle.send(draft(Content::Status(7))).await.unwrap();
         assert_eq!(message_of(&post.next().await).id, id);
         // Its answer is never heard.
         unit.handle.close().await;
         while unit.events.recv().await.is_some() {}
-        let mut unit = start(&scene, folder.path(), false);
-        let mut post = Post::welcomed(&port, vec![wire::SHORT_DATA]).await;
-        assert_eq!(mail(&mut unit).await, Mail::Ready);
+        let (mut unit, mut post) = joined(&scene, &port, folder.path(), false).await;
         assert_eq!(message_of(&post.next().await).id, id);
         post.say(1, Body::Taken).await;
         assert_eq!(mail(&mut unit).await, Mail::Accepted(id));
@@ -145,9 +147,7 @@ fn a_message_is_answered_for_shown_and_not_shown_again_by_the_next_process() {
         let delivery =
             || Body::Message(Box::new(Envelope { signed: signed.clone(), signature: None, to: to.clone(), hops: 0, status: Some(9) }));
         for first in [true, false] {
-            let mut unit = start(&scene, folder.path(), true);
-            let mut post = Post::welcomed(&port, vec![wire::SHORT_DATA]).await;
-            assert_eq!(mail(&mut unit).await, Mail::Ready);
+            let (mut unit, mut post) = joined(&scene, &port, folder.path(), true).await;
             post.say(1, delivery()).await;
             assert_eq!(post.next().await, Item { number: 1, body: Body::Taken });
             if first {
