@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import neighbours
 from load import LoadError, end, on_core
 from priority import percentile
 from relays import free_ports, listens, wait_for
@@ -58,29 +59,9 @@ def gateway_toml(country: str, far: str, pki: Path, ports: Mapping[str, int], di
         f"inbound = {{ {rights} }}\noutbound = {{ talk = true }}\n"
         for group in range(PRESS_ACROSS + 1)
     )
-    trust = "".join(
-        f'[[trust]]\nauthority = "{who}"\nroot = "{pki}/{who}/root.pem"\nrevoked = "{pki}/{who}/revoked.pem"\nfor = ["{what}"]\n'
-        for who, what in ((country, "units"), (far, "peers"))
-    )
-    address = f'address = "127.0.0.1:{dialled}"\n' if dialled else ""
-    return f"""# Written by tools/bench.
-authority = "{country}"
-name = "gw-1"
-state = "var"
-[listen]
-units = ["127.0.0.1:{ports['units']}"]
-peers = ["127.0.0.1:{ports['peers']}"]
-console = "127.0.0.1:{ports['console']}"
-[units]
-rate_kbps = {UNIT_KBPS}
-[identity]
-certificate = "{pki}/{country}/gw-1.pem"
-key = "{pki}/{country}/gw-1.key"
-{trust}[[peer]]
-authority = "{far}"
-name = "gw-1"
-{address}rate_kbps = {BORDER_KBPS}
-{groups}{bridges}"""
+    listens = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
+    far_address = f"127.0.0.1:{dialled}" if dialled else None
+    return neighbours.gateway_toml(country, far, pki, listens, BORDER_KBPS, far_address, f"[units]\nrate_kbps = {UNIT_KBPS}\n{groups}{bridges}")
 
 
 def load_of(rate_kbps: int, calls: int) -> float:

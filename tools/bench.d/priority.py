@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import neighbours
 from load import LoadError, end, on_core
 from relays import Murmurd, Scene, wait_for
 from table import columns
@@ -115,7 +116,6 @@ def in_order(rows: Mapping[str, Mapping[str, Any]]) -> bool:
 
 def gateway_toml(country: str, far: str, pki: Path, border: str, dialled: str | None, groups: int) -> str:
     """A gateway's configuration; units are on its own loopback."""
-    address = f'address = "{dialled}:{PEERS}"\n' if dialled else ""
     everybody = f'["{country}/*/*"]'
     crossing = "".join(
         f'[[talkgroup]]\nname = "tg-{group}"\njoin = {everybody}\ntalk = {everybody}\nemergency = {everybody}\ntimers = {{ t2_s = 600 }}\n'
@@ -124,26 +124,8 @@ def gateway_toml(country: str, far: str, pki: Path, border: str, dialled: str | 
         "outbound = { talk = true, emergency = true }\n"
         for group in range(groups)
     )
-    trust = "".join(
-        f'[[trust]]\nauthority = "{who}"\nroot = "{pki}/{who}/root.pem"\nrevoked = "{pki}/{who}/revoked.pem"\nfor = ["{what}"]\n'
-        for who, what in ((country, "units"), (far, "peers"))
-    )
-    return f"""# Written by tools/bench.
-authority = "{country}"
-name = "gw-1"
-state = "var"
-[listen]
-units = ["127.0.0.1:{UNITS}"]
-peers = ["{border}:{PEERS}"]
-console = "127.0.0.1:{CONSOLE}"
-[identity]
-certificate = "{pki}/{country}/gw-1.pem"
-key = "{pki}/{country}/gw-1.key"
-{trust}[[peer]]
-authority = "{far}"
-name = "gw-1"
-{address}rate_kbps = {RATE_KBPS}
-{crossing}"""
+    listens = {"units": f"127.0.0.1:{UNITS}", "peers": f"{border}:{PEERS}", "console": f"127.0.0.1:{CONSOLE}"}
+    return neighbours.gateway_toml(country, far, pki, listens, RATE_KBPS, f"{dialled}:{PEERS}" if dialled else None, crossing)
 
 
 class Border:

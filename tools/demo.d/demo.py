@@ -7,16 +7,15 @@ configurations, logs and WAV files is removed at the end unless something went w
 
 import argparse
 import asyncio
-import contextlib
 import os
 import shutil
-import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from cast import BRIDGES, CAST, CENTRE
+from ending import interruptible
 from scene import Scene
 from speech import seconds
 from stage import HERE, ROOT, Stage, StageError
@@ -112,17 +111,6 @@ def _shown(path: Path) -> str:
     return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-async def interruptible(folder: Path, options: argparse.Namespace) -> int:
-    """Performs; Ctrl-C and SIGTERM end it in order."""
-    task = asyncio.ensure_future(perform(folder, options))
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    with contextlib.suppress(asyncio.CancelledError):
-        return await task
-    print("\ndemo: interrupted; everything is stopped", file=sys.stderr)
-    return 130
-
-
 def main() -> int:
     """Parses arguments, performs."""
     parser = argparse.ArgumentParser(prog="tools/demo", description="Plays a scene across a border and grades it.")
@@ -133,7 +121,7 @@ def main() -> int:
     options.binaries = options.binaries.resolve()
     folder = Path(tempfile.mkdtemp(prefix="talkbridge-demo-"))
     try:
-        return asyncio.run(interruptible(folder, options))
+        return asyncio.run(interruptible("demo", perform(folder, options)))
     except StageError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1

@@ -6,9 +6,7 @@ Exit status: 0 window, far unit and clock agree, 1 they do not or the trial coul
 
 import argparse
 import asyncio
-import contextlib
 import shutil
-import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -19,6 +17,7 @@ import hands
 import speech
 from cast import CAST
 from desk import Desk
+from ending import interruptible
 from gallery import Gallery
 from runs import Run
 from stage import ROOT, Stage, StageError
@@ -170,17 +169,6 @@ async def perform(folder: Path, options: argparse.Namespace) -> int:
     return 1 if trial.wrong else 0
 
 
-async def interruptible(folder: Path, options: argparse.Namespace) -> int:
-    """Performs; Ctrl-C and SIGTERM end it in order."""
-    task = asyncio.ensure_future(perform(folder, options))
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    with contextlib.suppress(asyncio.CancelledError):
-        return await task
-    print("\ntry-desktop: interrupted; everything is stopped", file=sys.stderr)
-    return 130
-
-
 def main() -> int:
     """Parses arguments, performs."""
     parser = argparse.ArgumentParser(prog="tools/try-desktop", description="Plays the window before its user's eyes.")
@@ -197,7 +185,7 @@ def main() -> int:
         shutil.rmtree(options.out, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix="talkbridge-try-"))
     try:
-        status = asyncio.run(interruptible(folder, options))
+        status = asyncio.run(interruptible("try-desktop", perform(folder, options)))
     except (StageError, TimeoutError) as error:
         print(f"try-desktop: {error or 'it took too long and was given up'}", file=sys.stderr)
         status = 1
